@@ -1,0 +1,59 @@
+/// A number of bytes. Never negative; parsing is checked, because sizes come from servers and from users.
+public struct ByteCount: Hashable, Sendable, Comparable, CustomStringConvertible {
+    /// The count in bytes.
+    public var bytes: UInt64
+
+    /// Wraps a count in bytes.
+    public init(_ bytes: UInt64) {
+        self.bytes = bytes
+    }
+
+    /// `count` × 1024 bytes.
+    public static func kibibytes(_ count: UInt64) -> ByteCount { ByteCount(count << 10) }
+
+    /// `count` × 1024² bytes.
+    public static func mebibytes(_ count: UInt64) -> ByteCount { ByteCount(count << 20) }
+
+    /// `count` × 1024³ bytes.
+    public static func gibibytes(_ count: UInt64) -> ByteCount { ByteCount(count << 30) }
+
+    /// Parses `512`, `16k`, `1.5M`, `2GiB` (powers of 1024) and `16KB`, `2GB` (powers of 1000); nil if it is not one.
+    public init?(parsing text: String) {
+        let digits = text.prefix { $0.isNumber || $0 == "." }
+        guard let number = Double(digits), number >= 0, number.isFinite else { return nil }
+        let multiplier: Double
+        switch text.dropFirst(digits.count).lowercased() {
+        case "", "b": multiplier = 1
+        case "k", "ki", "kib": multiplier = 1024
+        case "m", "mi", "mib": multiplier = 1_048_576
+        case "g", "gi", "gib": multiplier = 1_073_741_824
+        case "t", "ti", "tib": multiplier = 1_099_511_627_776
+        case "kb": multiplier = 1e3
+        case "mb": multiplier = 1e6
+        case "gb": multiplier = 1e9
+        case "tb": multiplier = 1e12
+        default: return nil
+        }
+        guard let exact = UInt64(exactly: (number * multiplier).rounded(.down)) else { return nil }
+        bytes = exact
+    }
+
+    /// `1.5 GiB`: three significant figures at most, units of 1024.
+    public var description: String {
+        let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
+        var value = Double(bytes)
+        var unit = 0
+        while value >= 1024, unit < units.count - 1 {
+            value /= 1024
+            unit += 1
+        }
+        if unit == 0 { return "\(bytes) B" }
+        let scale = value >= 100 ? 1.0 : 10.0
+        let rounded = (value * scale).rounded() / scale
+        let text = rounded == rounded.rounded() ? "\(UInt64(rounded))" : "\(rounded)"
+        return "\(text) \(units[unit])"
+    }
+
+    /// Compares by number.
+    public static func < (left: ByteCount, right: ByteCount) -> Bool { left.bytes < right.bytes }
+}

@@ -1,0 +1,6 @@
+/// Decides when bytes may pass. The transport asks it on its loop thread for every callback's worth of bytes, and
+/// pauses the socket for the time it says; the answer must come without blocking.
+public protocol FlowGate: Sendable {
+    /// Books `count` bytes and returns how long they must wait before they pass; zero lets them pass now.
+    func book(_ count: Int) -> Duration
+}

@@ -1,0 +1,40 @@
+// The CRC32C instruction of SSE 4.2 has no spelling in Swift: this shim is the loop around it.
+#ifndef SLUICE_CCHECKSUM_SHIM_H
+#define SLUICE_CCHECKSUM_SHIM_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+
+
+static inline int sluice_crc32c_available(void) { return __builtin_cpu_supports("sse4.2"); }
+
+__attribute__((target("sse4.2"))) static inline uint32_t sluice_crc32c_update(
+    uint32_t state, const uint8_t *bytes, size_t count) {
+    uint64_t crc = state;
+    while (count >= 8) {
+        uint64_t word;
+        memcpy(&word, bytes, 8);
+        crc = __builtin_ia32_crc32di(crc, word);
+        bytes += 8;
+        count -= 8;
+    }
+    while (count > 0) {
+        crc = __builtin_ia32_crc32qi((uint32_t)crc, *bytes);
+        bytes += 1;
+        count -= 1;
+    }
+    return (uint32_t)crc;
+}
+#else
+static inline int sluice_crc32c_available(void) { return 0; }
+static inline uint32_t sluice_crc32c_update(uint32_t state, const uint8_t *bytes, size_t count) {
+    (void)bytes;
+    (void)count;
+    return state;
+}
+#endif
+
+#endif
