@@ -1,0 +1,128 @@
+import Synchronization
+
+/// One stream of events for every observer. Publishing never waits: a slow observer gets the newest progress of each
+/// transfer and every other event, and sees by a gap in the sequence that something was merged.
+public final class EventStream: Sendable {
+    private struct Subscriber {
+        var pending: [TransferEvent] = []
+        var progressIndex: [TransferID: Int] = [:]
+        var waiter: CheckedContinuation<Void, Never>?
+        var closed = false
+    }
+
+    private struct State {
+        var sequence: UInt64 = 0
+        var nextSubscriber = 0
+        var subscribers: [Int: Subscriber] = [:]
+        var closed = false
+    }
+
+    private let state = Mutex(State())
+
+    /// A stream without observers.
+    public init() {}
+
+    /// Tells every observer. Callable from anywhere; never blocks on an observer.
+    public func publish(_ kind: TransferEvent.Kind, of transfer: TransferID? = nil) {
+        let waiters: [CheckedContinuation<Void, Never>] = state.withLock { state in
+            state.sequence += 1
+            let event = TransferEvent(sequence: state.sequence, transfer: transfer, kind: kind)
+            var waiters: [CheckedContinuation<Void, Never>] = []
+            for id in state.subscribers.keys {
+                EventStream.deliver(event, to: &state.subscribers[id, default: Subscriber()])
+                if let waiter = state.subscribers[id]?.waiter {
+                    state.subscribers[id]?.waiter = nil
+                    waiters.append(waiter)
+                }
+            }
+            return waiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    private static func deliver(_ event: TransferEvent, to subscriber: inout Subscriber) {
+        guard let transfer = event.transfer, case .progress = event.kind else {
+            if let transfer = event.transfer { subscriber.progressIndex[transfer] = nil }
+            subscriber.pending.append(event)
+            return
+        }
+        if let index = subscriber.progressIndex[transfer] {
+            subscriber.pending[index] = event
+        } else {
+            subscriber.progressIndex[transfer] = subscriber.pending.count
+            subscriber.pending.append(event)
+        }
+    }
+
+    /// A new observer, which sees every event from now on. Iterate it from one task.
+    public func subscribe() -> EventSubscription {
+        let id = state.withLock { state in
+            state.nextSubscriber += 1
+            state.subscribers[state.nextSubscriber] = Subscriber(closed: state.closed)
+            return state.nextSubscriber
+        }
+        return EventSubscription(stream: self, id: id)
+    }
+
+    /// Ends every subscription after what is pending.
+    public func close() {
+        let waiters: [CheckedContinuation<Void, Never>] = state.withLock { state in
+            state.closed = true
+            var waiters: [CheckedContinuation<Void, Never>] = []
+            for id in state.subscribers.keys {
+                state.subscribers[id]?.closed = true
+                if let waiter = state.subscribers[id]?.waiter { waiters.append(waiter) }
+                state.subscribers[id]?.waiter = nil
+            }
+            return waiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    /// Pending events; nil if the subscription is over.
+    fileprivate func take(_ id: Int) -> [TransferEvent]? {
+        state.withLock { state in
+            guard let subscriber = state.subscribers[id] else { return nil }
+            if subscriber.pending.isEmpty, subscriber.closed {
+                state.subscribers[id] = nil
+                return nil
+            }
+            state.subscribers[id]?.pending = []
+            state.subscribers[id]?.progressIndex = [:]
+            return subscriber.pending
+        }
+    }
+
+    fileprivate func waitForMore(_ id: Int) async {
+        await withCheckedContinuation { continuation in
+            let ready = state.withLock { state in
+                guard let subscriber = state.subscribers[id], subscriber.pending.isEmpty, !subscriber.closed else {
+                    return true
+                }
+                state.subscribers[id]?.waiter = continuation
+                return false
+            }
+            if ready { continuation.resume() }
+        }
+    }
+}
+
+/// One observer's end of an `EventStream`.
+public struct EventSubscription: Sendable {
+    private let stream: EventStream
+    private let id: Int
+
+    init(stream: EventStream, id: Int) {
+        self.stream = stream
+        self.id = id
+    }
+
+    /// Waits for events and returns all that are pending; nil when the stream was closed and everything was seen.
+    public func next() async -> [TransferEvent]? {
+        while true {
+            guard let events = stream.take(id) else { return nil }
+            if !events.isEmpty { return events }
+            await stream.waitForMore(id)
+        }
+    }
+}

@@ -1,0 +1,75 @@
+import SluiceBytes
+
+/// What proves that two reads saw the same version of an object.
+public enum Pin: Hashable, Sendable, Codable, CustomStringConvertible {
+    /// A strong HTTP entity tag with its quotes (RFC 9110 §8.8.3), and the length it was seen with.
+    case etag(String, size: UInt64?)
+    /// A version id of an S3 object, beside its entity tag.
+    case version(String, etag: String)
+    /// A file: device, inode, size, and modification time in nanoseconds.
+    case file(device: UInt64, inode: UInt64, size: UInt64, modified: Int64)
+    /// Only the length and a date; too weak to join two reads without a digest.
+    case weak(size: UInt64?, modified: String?)
+
+    /// Whether two reads under this pin may be joined without a published digest to check the whole.
+    public var isStrong: Bool {
+        if case .weak = self { return false }
+        return true
+    }
+
+    /// For errors that name the old and the new pin.
+    public var description: String {
+        switch self {
+        case .etag(let tag, let size): "ETag \(Printable.text(tag))" + (size.map { ", \($0) bytes" } ?? "")
+        case .version(let id, let etag): "version \(Printable.text(id)), ETag \(Printable.text(etag))"
+        case .file(_, let inode, let size, let modified): "inode \(inode), \(size) bytes, mtime \(modified) ns"
+        case .weak(let size, let modified):
+            "no strong ETag" + (size.map { ", \($0) bytes" } ?? "")
+                + (modified.map { ", modified \(Printable.text($0))" } ?? "")
+        }
+    }
+}
+
+/// One version of one object at a source.
+public struct ObjectInfo: Sendable {
+    /// Length in bytes; nil if the source cannot tell before the end.
+    public var size: UInt64?
+    /// The version.
+    public var pin: Pin
+    /// Digests of the whole that the source's authority publishes.
+    public var published: [Digest]
+    /// Whether any range can be read; false means one read from byte 0 to the end.
+    public var supportsRanges: Bool
+    /// `Content-Type` and its kind, lower-case header names; handed on where a sink keeps them.
+    public var contentHeaders: [String: String]
+    /// User metadata (S3 `x-amz-meta-*` without the prefix).
+    public var metadata: [String: String]
+    /// Last modification, seconds since 1970.
+    public var modified: Int64?
+    /// A file name that the source proposes; foreign, so it passes `SafeName` before use.
+    public var proposedName: ObjectKey?
+
+    /// An object of a version.
+    public init(
+        size: UInt64?,
+        pin: Pin,
+        published: [Digest] = [],
+        supportsRanges: Bool,
+        contentHeaders: [String: String] = [:],
+        metadata: [String: String] = [:],
+        modified: Int64? = nil,
+        proposedName: ObjectKey? = nil
+    ) {
+        self.size = size
+        self.pin = pin
+        self.published = published
+        self.supportsRanges = supportsRanges
+        self.contentHeaders = contentHeaders
+        self.metadata = metadata
+        self.modified = modified
+        self.proposedName = proposedName
+    }
+
+    /// The published SHA-256, if there is one.
+    public var publishedSHA256: Digest? { published.first { $0.algorithm == .sha256 } }
+}

@@ -1,0 +1,117 @@
+import SluiceBytes
+
+/// What an earlier attempt left behind, in this process or in a dead one.
+public struct JournalSnapshot: Sendable {
+    /// The version that the earlier attempt read.
+    public var pin: Pin
+    /// The part size it cut by, bytes.
+    public var partSize: UInt64
+    /// Length in bytes; nil if unknown.
+    public var size: UInt64?
+    /// The sink session's record.
+    public var session: [UInt8]?
+    /// Receipts in part order.
+    public var receipts: [PartReceipt]
+    /// SHA-256 over the first `digestOffset` bytes, as `SHA256.savedState`; nil at offset 0.
+    public var digestState: [UInt8]?
+    /// How many leading bytes `digestState` covers.
+    public var digestOffset: UInt64
+    /// CRC32C of parts that were hashed, by part index: a part hashed but not acknowledged is compared with it when it
+    /// is fetched again, since the running SHA-256 covers it already.
+    public var hashedParts: [Int: Digest]
+    /// Set when the earlier attempt was about to commit: the sink is looked at before anything moves.
+    public var committing: Bool
+
+    /// A snapshot from its parts.
+    public init(
+        pin: Pin,
+        partSize: UInt64,
+        size: UInt64?,
+        session: [UInt8]?,
+        receipts: [PartReceipt],
+        digestState: [UInt8]?,
+        digestOffset: UInt64,
+        hashedParts: [Int: Digest],
+        committing: Bool
+    ) {
+        self.pin = pin
+        self.partSize = partSize
+        self.size = size
+        self.session = session
+        self.receipts = receipts
+        self.digestState = digestState
+        self.digestOffset = digestOffset
+        self.hashedParts = hashedParts
+        self.committing = committing
+    }
+}
+
+/// The journal of one claimed transfer: intent before a side effect, receipt after it (DESIGN rule 5).
+///
+/// Every method returns when its row is durable. Every method throws `.leased` when the claim's fence is stale: the
+/// caller stops at once and touches neither source nor sink again.
+public protocol TransferJournal: Sendable {
+    /// What an earlier attempt left; nil if nothing of use.
+    func snapshot() async throws -> JournalSnapshot?
+
+    /// Binds the row to a version and a plan; forgets receipts of any other. Before the sink session begins.
+    func begin(pin: Pin, size: UInt64?, partSize: UInt64) async throws
+
+    /// Saves the sink session's record.
+    func save(session: [UInt8]) async throws
+
+    /// Saves a part's receipt together with the running digest at `digestOffset`.
+    func record(_ receipt: PartReceipt, digestState: [UInt8]?, digestOffset: UInt64, hashedParts: [Int: Digest])
+        async throws
+
+    /// Intent to commit.
+    func willCommit() async throws
+
+    /// Drops session and receipts: the next attempt starts over.
+    func reset() async throws
+}
+
+/// The queue as a worker sees it. The store behind it is the truth; the worker holds only what it runs.
+public protocol TransferQueue: Sendable {
+    /// Claims up to `limit` transfers that may run now, best first, at most `perHost` of one host in all.
+    ///
+    /// - Parameters:
+    ///   - job: only of this job; nil: of any.
+    ///   - running: how many of each host this worker runs already.
+    func claim(limit: Int, job: JobID?, perHost: Int, running: [String: Int]) async throws -> [ClaimedTransfer]
+
+    /// The journal of a claim.
+    func journal(of claim: ClaimedTransfer) -> any TransferJournal
+
+    /// Ends a claim with success.
+    func finish(_ claim: ClaimedTransfer, _ outcome: TransferOutcome) async throws
+
+    /// Ends a claim with an error: failed, parked, or delayed until `retryAfter` has passed.
+    func fail(_ claim: ClaimedTransfer, _ error: SluiceError, retryAfter: Duration?) async throws
+
+    /// Gives claims back unharmed (shutdown, pause).
+    func release(_ claims: [ClaimedTransfer]) async throws
+
+    /// Keeps the leases of this worker alive, and tells which claims were paused or cancelled by the user meanwhile.
+    func heartbeat(_ claims: [ClaimedTransfer]) async throws -> [TransferID: TransferState]
+
+    /// Whether anything is queued, delayed or run by another worker; and when the next delayed one is due.
+    func outlook(job: JobID?) async throws -> QueueOutlook
+}
+
+/// What is left in the queue.
+public struct QueueOutlook: Sendable {
+    /// May be claimed now (host limits aside).
+    public var runnable: Int
+    /// Leased to other live workers.
+    public var elsewhere: Int
+    /// Until the next delayed transfer is due; nil if none is delayed.
+    public var nextDue: Duration?
+
+    /// An outlook from its parts.
+    public init(runnable: Int, elsewhere: Int, nextDue: Duration?) {
+        self.runnable = runnable
+        self.elsewhere = elsewhere
+        self.nextDue = nextDue
+    }
+}
