@@ -284,7 +284,8 @@ public protocol SinkTarget: Sendable {
 
 extension SinkTarget {
     /// Sinks that cannot.
-    public func adopt(_ stored: StoredObject, digest: Digest, overwrite: OverwritePolicy) async throws -> StoredObject? {
+    public func adopt(_ stored: StoredObject, digest: Digest, overwrite: OverwritePolicy) async throws -> StoredObject?
+    {
         nil
     }
 

@@ -1,0 +1,5 @@
+/// Makes the source object and the target of a request: the program's wiring, given to the worker.
+public protocol TransferResolver: Sendable {
+    /// Opens nothing yet; throws `.usage` or `.unsafeName` when a location cannot be served.
+    func resolve(_ request: TransferRequest) async throws -> (source: any SourceObject, target: any SinkTarget)
+}
