@@ -209,6 +209,10 @@ public protocol SinkSession: Sendable {
     /// runner re-reads the bytes itself).
     var confirmed: [PartReceipt] { get async }
 
+    /// The first side effect at the sink (an upload is created), after `record` was saved and before any write.
+    /// Called once; `record` may change by it and is saved again. Nothing to do for most.
+    func prepare() async throws
+
     /// Positioned sinks: writes a chunk at an offset.
     func write(_ chunk: Chunk, at offset: UInt64) async throws
 
@@ -227,6 +231,9 @@ public protocol SinkSession: Sendable {
 }
 
 extension SinkSession {
+    /// For sinks whose `begin` leaves nothing that the journal must know first.
+    public func prepare() async throws {}
+
     /// For sinks of another shape.
     public func write(_ chunk: Chunk, at offset: UInt64) async throws {
         throw SluiceError(.internalFault, "this sink takes parts, not chunks at offsets")

@@ -21,6 +21,8 @@ public struct JournalSnapshot: Sendable {
     public var hashedParts: [Int: Digest]
     /// Set when the earlier attempt was about to commit: the sink is looked at before anything moves.
     public var committing: Bool
+    /// SHA-256 of the whole, if the earlier attempt was about to commit and had hashed it.
+    public var commitDigest: Digest?
 
     /// A snapshot from its parts.
     public init(
@@ -32,7 +34,8 @@ public struct JournalSnapshot: Sendable {
         digestState: [UInt8]?,
         digestOffset: UInt64,
         hashedParts: [Int: Digest],
-        committing: Bool
+        committing: Bool,
+        commitDigest: Digest? = nil
     ) {
         self.pin = pin
         self.partSize = partSize
@@ -43,6 +46,7 @@ public struct JournalSnapshot: Sendable {
         self.digestOffset = digestOffset
         self.hashedParts = hashedParts
         self.committing = committing
+        self.commitDigest = commitDigest
     }
 }
 
@@ -64,8 +68,8 @@ public protocol TransferJournal: Sendable {
     func record(_ receipt: PartReceipt, digestState: [UInt8]?, digestOffset: UInt64, hashedParts: [Int: Digest])
         async throws
 
-    /// Intent to commit.
-    func willCommit() async throws
+    /// Intent to commit an object with this SHA-256 (nil for a copy within a server, which nobody hashed).
+    func willCommit(sha256: Digest?) async throws
 
     /// Drops session and receipts: the next attempt starts over.
     func reset() async throws

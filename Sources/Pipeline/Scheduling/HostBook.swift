@@ -1,0 +1,79 @@
+import Synchronization
+
+/// What the process knows of each host: everyone who talks to it shares one back-off, so that a server that asked for
+/// a pause is not asked again by the next transfer.
+public final class HostBook: Sendable {
+    private struct Host {
+        var failures = 0
+        var blockedUntil: Duration = .zero
+        var probing = false
+    }
+
+    private let hosts = Mutex<[String: Host]>([:])
+    private let time: any TimeSource
+    private let policy: RetryPolicy
+    private let jitter: @Sendable () -> Double
+
+    /// Failures in a row, over all transfers, after which only one request at a time probes the host.
+    private static let breaker = 5
+
+    /// - Parameter jitter: random numbers in 0..<1.
+    public init(time: any TimeSource, policy: RetryPolicy = RetryPolicy(), jitter: @escaping @Sendable () -> Double) {
+        self.time = time
+        self.policy = policy
+        self.jitter = jitter
+    }
+
+    /// Waits until the host may be asked. While it fails on and on, one caller at a time goes ahead as a probe.
+    public func admit(_ host: String) async throws {
+        while let wait = waitTime(host) { try await time.sleep(for: wait) }
+    }
+
+    private func waitTime(_ host: String) -> Duration? {
+        let now = time.now()
+        return hosts.withLock { hosts in
+            guard var entry = hosts[host], entry.failures > 0 else { return nil }
+            if entry.blockedUntil > now { return entry.blockedUntil - now }
+            guard entry.failures >= HostBook.breaker else { return nil }
+            if entry.probing { return .milliseconds(200) }
+            entry.probing = true
+            hosts[host] = entry
+            return nil
+        }
+    }
+
+    /// The host answered as it should.
+    public func succeeded(_ host: String) {
+        hosts.withLock { _ = $0.removeValue(forKey: host) }
+    }
+
+    /// A caller that was admitted went away without an answer: the next one may probe.
+    public func abandoned(_ host: String) {
+        hosts.withLock { $0[host]?.probing = false }
+    }
+
+    /// A request failed; decides about another try.
+    ///
+    /// - Parameter failures: of this step, in a row, without progress.
+    public func failed(_ host: String, _ error: SluiceError, failures: Int) -> RetryPolicy.Decision {
+        let decision = policy.decide(error.retry, failures: failures, jitter: jitter())
+        let now = time.now()
+        hosts.withLock { hosts in
+            var entry = hosts[host] ?? Host()
+            entry.probing = false
+            switch error.retry {
+            case .after(let asked) where asked <= policy.longestRetryAfter:
+                entry.failures += 1
+                entry.blockedUntil = max(entry.blockedUntil, now + asked)
+            case .backoff:
+                entry.failures += 1
+                if error.code == .throttled, case .wait(let wait) = decision {
+                    entry.blockedUntil = max(entry.blockedUntil, now + wait)
+                }
+            case .immediately, .never, .park, .restart, .after: break
+            }
+            hosts[host] = entry
+        }
+        return decision
+    }
+}

@@ -1,0 +1,73 @@
+import SluiceBytes
+
+/// What moving the bytes of one object needs.
+struct MoveContext: Sendable {
+    let transfer: TransferID
+    let source: any SourceObject
+    let info: ObjectInfo
+    let target: any SinkTarget
+    let capabilities: SinkCapabilities
+    let journal: any TransferJournal
+    let resources: PipelineResources
+    let limits: TransferLimits
+    let meter: ProgressMeter
+
+    var retrying: Retrying { Retrying(resources: resources, transfer: transfer) }
+
+    /// Local reads are paced only when nothing else is: `--bwlimit` is about the network, but a copy from disk to
+    /// disk that ignored it would surprise.
+    var readOptions: ReadOptions {
+        let isLocal = source.host == "file"
+        let gate = resources.throttle.downloadGate(time: resources.time)
+        return ReadOptions(
+            pool: resources.pool,
+            gate: isLocal && target.host != "file" ? nil : gate,
+            idleTimeout: limits.idleTimeout,
+            onReceived: { [meter] in meter.received($0) }
+        )
+    }
+
+    func writeOptions(_ sent: SentCounter) -> WriteOptions {
+        WriteOptions(gate: resources.throttle.uploadGate(time: resources.time), onSent: { sent.add($0) })
+    }
+
+    /// CRC32C, and what else the sink wants of a part, over its chunks.
+    func digests(of chunks: [Chunk]) -> (crc32c: Digest, others: [Digest]) {
+        let others = capabilities.partDigests.subtracting([.crc32c])
+        return (RunningDigest.hash(.crc32c, of: chunks), others.map { RunningDigest.hash($0, of: chunks) })
+    }
+
+    /// Writes one whole part, again if the sink's failure allows it; the same bytes every time.
+    func upload(
+        _ part: Part,
+        _ chunks: [Chunk],
+        crc32c: Digest,
+        others: [Digest],
+        to session: any SinkSession
+    ) async throws -> PartReceipt {
+        let receipt = try await retrying.run(host: target.host, object: target.location) {
+            let sent = SentCounter(meter)
+            do {
+                let receipt = try await session.write(
+                    part: part,
+                    chunks: chunks,
+                    digests: [crc32c] + others,
+                    options: writeOptions(sent)
+                )
+                meter.settle(part.range.count, alreadySent: sent.total)
+                return receipt
+            } catch {
+                meter.unsent(sent.total)
+                guard RunningDigest.hash(.crc32c, of: chunks) == crc32c else {
+                    throw SluiceError(
+                        .internalFault,
+                        "part \(part.index) changed in memory between two attempts",
+                        remedy: "test this machine's memory"
+                    )
+                }
+                throw error
+            }
+        }
+        return receipt
+    }
+}

@@ -1,0 +1,269 @@
+import SluiceBytes
+import Synchronization
+
+/// Moves the missing parts of an object whose ranges can be read: several lanes, the lowest missing part first.
+///
+/// A lane reserves memory, takes a segment, fetches it (again from where it broke off, if it broke off), and the lane
+/// that brings a part's last byte completes the part: uploads it, waits for the hash, writes the journal.
+final class PartMover: Sendable {
+    private struct Work {
+        let segment: PartBoard.Segment
+        let assembly: PartAssembly
+    }
+
+    private let context: MoveContext
+    private let session: any SinkSession
+    private let plan: PartPlan
+    private let frontier: DigestFrontier
+    private let lanes: LaneGate
+    private let turnstile = Turnstile()
+    private let order: Sequencer
+    private let board: Mutex<PartBoard>
+    private let assemblies = Mutex<[Int: PartAssembly]>([:])
+    private let firstRead: Mutex<(stream: any ByteStream, range: ByteRange)?>
+    private let receipts: Mutex<[Int: PartReceipt]>
+    /// CRC32C of parts that are fetched but not in the journal, from the earlier attempt and from this one.
+    private let fetchedCRCs: Mutex<[Int: Digest]>
+    private let held = Mutex<[MemoryReservation]>([])
+
+    init(
+        _ context: MoveContext,
+        session: any SinkSession,
+        plan: PartPlan,
+        frontier: DigestFrontier,
+        receipts: [PartReceipt],
+        hashedParts: [Int: Digest],
+        firstRead: (stream: any ByteStream, range: ByteRange)?
+    ) {
+        self.context = context
+        self.session = session
+        self.plan = plan
+        self.frontier = frontier
+        self.firstRead = Mutex(firstRead)
+        self.receipts = Mutex(Dictionary(receipts.map { ($0.part.index, $0) }) { first, _ in first })
+        fetchedCRCs = Mutex(hashedParts)
+        let done = Set(receipts.map(\.part.index))
+        board = Mutex(PartBoard(plan: plan, done: done))
+        order = Sequencer(first: (0..<plan.count).first { !done.contains($0) } ?? plan.count)
+        let initial = context.capabilities.shape == .positioned ? 2 : context.limits.connections
+        lanes = LaneGate(initial: initial, maximum: min(context.limits.connections, plan.count + 1))
+    }
+
+    private var isPositioned: Bool { context.capabilities.shape == .positioned }
+
+    /// Moves everything and returns all receipts in part order.
+    func run() async throws -> [PartReceipt] {
+        defer { firstRead.withLock { $0?.stream.cancel() } }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for index in 0..<context.limits.connections {
+                group.addTask { try await self.runLane(index) }
+            }
+            do {
+                try await group.waitForAll()
+            } catch {
+                // Lanes may wait for a hash, a turn or an admission that will not come any more.
+                frontier.fail(error)
+                order.fail(error)
+                lanes.finish()
+                throw error
+            }
+        }
+        return receipts.withLock { receipts in receipts.values.sorted { $0.part.index < $1.part.index } }
+    }
+
+    /// Memory that must stay admitted until the commit: the part of a single-part object.
+    var reservationsUntilCommit: [MemoryReservation] { held.withLock { $0 } }
+
+    private func runLane(_ index: Int) async throws {
+        while await lanes.admit(index) {
+            guard let work = try await takeWork() else { break }
+            try await fetch(work)
+            if board.withLock({ $0.close(work.segment) }) { try await complete(work.assembly) }
+        }
+        lanes.finish()
+    }
+
+    // MARK: - Taking work
+
+    private func takeWork() async throws -> Work? {
+        let fresh: Work? = try await turnstile.pass {
+            guard board.withLock({ $0.hasMissing }) else { return nil }
+            let reservation = try await context.resources.budget.reserve(memoryPerPart)
+            guard let segment = board.withLock({ $0.takeLowestMissing() }) else { return nil }
+            let assembly = PartAssembly(
+                part: segment.part,
+                keepsChunks: !isPositioned,
+                reservation: reservation
+            )
+            assemblies.withLock { $0[segment.part.index] = assembly }
+            return Work(segment: segment, assembly: assembly)
+        }
+        if let fresh { return fresh }
+        guard let stolen = board.withLock({ $0.steal() }),
+            let assembly = assemblies.withLock({ $0[stolen.part.index] })
+        else { return nil }
+        return Work(segment: stolen, assembly: assembly)
+    }
+
+    /// Whole parts live in memory; a file needs the window, the chunk that fills, the one that is written, and those
+    /// that wait for the hash.
+    private var memoryPerPart: UInt64 {
+        let chunk = UInt64(BufferPool.chunkCapacity)
+        let part = (min(plan.partSize, plan.size) + chunk - 1) / chunk * chunk + chunk
+        return isPositioned ? min(part, UInt64(4 + PartMover.chunksAheadPerLane) * chunk) : part
+    }
+
+    /// Chunks of a file that may wait in memory for the hash, per lane; more are read back from the page cache.
+    private static let chunksAheadPerLane = 4
+
+    // MARK: - Fetching
+
+    private func fetch(_ work: Work) async throws {
+        let segment = work.segment
+        try await context.retrying.run(
+            host: context.source.host,
+            object: context.source.location,
+            progress: { board.withLock { $0.remainder(of: segment).lower } },
+            onFailure: { if $0.code == .throttled || $0.code == .network { lanes.backOff() } },
+            {
+                while true {
+                    let rest = board.withLock { $0.remainder(of: segment) }
+                    if rest.isEmpty { break }
+                    try await consume(rest, work)
+                }
+            }
+        )
+    }
+
+    private func consume(_ rest: ByteRange, _ work: Work) async throws {
+        let (stream, range) = try await openStream(rest)
+        var offset = rest.lower
+        do {
+            while let chunk = try await stream.next() {
+                let own = board.withLock { $0.accept(chunk.count, for: work.segment) }
+                if own > 0 { try await deliver(chunk.prefix(own), at: offset, work.assembly) }
+                offset += UInt64(chunk.count)
+                lanes.received(UInt64(own), now: context.resources.time.now())
+                // Another lane took the rest: this connection has nothing more for us.
+                if own < chunk.count || (own == chunk.count && isTaken(work.segment, before: range.upper)) {
+                    stream.cancel()
+                    return
+                }
+            }
+        } catch {
+            stream.cancel()
+            throw error
+        }
+        guard offset > rest.lower else {
+            throw SluiceError(.truncated, "no bytes came of \(rest)", retry: .backoff)
+        }
+    }
+
+    private func isTaken(_ segment: PartBoard.Segment, before upper: UInt64) -> Bool {
+        let rest = board.withLock { $0.remainder(of: segment) }
+        return rest.isEmpty && rest.upper < upper
+    }
+
+    private func openStream(_ rest: ByteRange) async throws -> (stream: any ByteStream, range: ByteRange) {
+        let first = firstRead.withLock { first -> (stream: any ByteStream, range: ByteRange)? in
+            guard let candidate = first, candidate.range.lower == rest.lower else { return nil }
+            first = nil
+            return candidate
+        }
+        if let first { return first }
+        return (try await context.source.read(rest, of: context.info, options: context.readOptions), rest)
+    }
+
+    private func deliver(_ chunk: Chunk, at offset: UInt64, _ assembly: PartAssembly) async throws {
+        if isPositioned {
+            try await session.write(chunk, at: offset)
+            context.meter.settle(UInt64(chunk.count))
+        }
+        let isWhole = assembly.add(chunk, at: offset)
+        // The CRC is known before the hash can pass the part's end: see `journalled`.
+        if isWhole, !isPositioned { try noteCRC(assembly) }
+        let ahead = frontier.chunksHeld >= PartMover.chunksAheadPerLane * context.limits.connections
+        let range = ByteRange(offset, offset + UInt64(chunk.count))
+        try await frontier.offer(isPositioned && ahead ? .stored(range) : .memory(chunk), at: offset)
+    }
+
+    private func noteCRC(_ assembly: PartAssembly) throws {
+        let crc = RunningDigest.hash(.crc32c, of: assembly.orderedChunks)
+        let earlier = fetchedCRCs.withLock { $0.updateValue(crc, forKey: assembly.part.index) }
+        guard let earlier, earlier != crc else { return }
+        throw SluiceError(
+            .sourceChanged,
+            object: context.source.location,
+            "part \(assembly.part.index) was \(earlier) when it was hashed and is \(crc) now",
+            remedy: "the transfer starts over",
+            retry: .restart
+        )
+    }
+
+    // MARK: - Completing
+
+    private func complete(_ assembly: PartAssembly) async throws {
+        let part = assembly.part
+        let receipt = isPositioned ? try await receiptOfFile(assembly) : try await upload(assembly)
+        assemblies.withLock { _ = $0.removeValue(forKey: part.index) }
+        try await journalled(receipt)
+        receipts.withLock { $0[part.index] = receipt }
+        board.withLock { $0.complete(part) }
+        let reservation = assembly.takeReservation()
+        // The sink sends a single part only at commit, so its memory stays in use until then.
+        if plan.count == 1, !isPositioned, let reservation { held.withLock { $0.append(reservation) } }
+    }
+
+    private func receiptOfFile(_ assembly: PartAssembly) async throws -> PartReceipt {
+        if let crc = assembly.sequentialCRC { return PartReceipt(part: assembly.part, tag: "", crc32c: crc) }
+        let digest = RunningDigest(.crc32c)
+        var range = assembly.part.range
+        while !range.isEmpty {
+            let chunk = try await session.readBack(range, pool: context.resources.pool)
+            guard chunk.count > 0 else {
+                throw SluiceError(.truncated, object: context.target.location, "\(range) was written but is not there")
+            }
+            digest.update(chunk)
+            range = ByteRange(range.lower + UInt64(chunk.count), range.upper)
+        }
+        return PartReceipt(part: assembly.part, tag: "", crc32c: digest.finish())
+    }
+
+    private func upload(_ assembly: PartAssembly) async throws -> PartReceipt {
+        let part = assembly.part
+        let chunks = assembly.orderedChunks
+        let crc = fetchedCRCs.withLock { $0[part.index] } ?? RunningDigest.hash(.crc32c, of: chunks)
+        let others = context.capabilities.partDigests.subtracting([.crc32c])
+        if context.capabilities.shape == .ordered { try await order.wait(for: part.index) }
+        let receipt = try await context.upload(
+            part,
+            chunks,
+            crc32c: crc,
+            others: others.map { RunningDigest.hash($0, of: chunks) },
+            to: session
+        )
+        if context.capabilities.shape == .ordered { order.advance(past: part.index) }
+        // Bytes that are not hashed yet must stay in memory, and a receipt without its hash would be of no use.
+        try await frontier.wait(until: part.range.upper)
+        return receipt
+    }
+
+    /// Writes the receipt with the running hash at the newest part boundary whose parts are all known by their CRC:
+    /// a part that the saved hash covers is recognised when it is fetched again.
+    private func journalled(_ receipt: PartReceipt) async throws {
+        guard plan.count > 1, context.capabilities.shape != .ordered else { return }
+        guard !isPositioned else {
+            return try await context.journal.record(receipt, digestState: nil, digestOffset: 0, hashedParts: [:])
+        }
+        let boundary = frontier.savedBoundary
+        let hashed = fetchedCRCs.withLock { crcs in
+            crcs.filter { plan.part($0.key).range.upper <= boundary.offset }
+        }
+        try await context.journal.record(
+            receipt,
+            digestState: boundary.state,
+            digestOffset: boundary.offset,
+            hashedParts: hashed
+        )
+    }
+}

@@ -1,0 +1,195 @@
+import SluiceBytes
+import Synchronization
+
+/// Moves an object that can only be read once, from its first byte to its end: a pipe, a server without ranges, a
+/// body of unknown length. Nothing of it can be resumed; writes of parts still overlap with the reading.
+final class SequentialMover: Sendable {
+    /// What was moved.
+    struct Result: Sendable {
+        let session: any SinkSession
+        let size: UInt64
+        let receipts: [PartReceipt]
+        let reservations: [MemoryReservation]
+    }
+
+    private struct Gathered {
+        let chunks: [Chunk]
+        let count: UInt64
+        let isLast: Bool
+    }
+
+    private let context: MoveContext
+    private let stream: any ByteStream
+    private let frontier: DigestFrontier
+    private let basePart: UInt64
+    private let begin: @Sendable (UInt64?) async throws -> any SinkSession
+    private let leftover = Mutex<Chunk?>(nil)
+    private let order = Sequencer()
+
+    /// - Parameter begin: starts the sink session, told the length if it is known by then.
+    init(
+        _ context: MoveContext,
+        stream: any ByteStream,
+        frontier: DigestFrontier,
+        partSize: UInt64,
+        begin: @escaping @Sendable (UInt64?) async throws -> any SinkSession
+    ) {
+        self.context = context
+        self.stream = stream
+        self.frontier = frontier
+        basePart = partSize
+        self.begin = begin
+    }
+
+    func run() async throws -> Result {
+        defer { stream.cancel() }
+        do {
+            return context.capabilities.shape == .positioned ? try await runPositioned() : try await runParts()
+        } catch {
+            frontier.fail(error)
+            throw error
+        }
+    }
+
+    private func runPositioned() async throws -> Result {
+        let chunk = UInt64(BufferPool.chunkCapacity)
+        let reservation = try await context.resources.budget.reserve(4 * chunk)
+        let session = try await begin(context.info.size)
+        do {
+            var offset: UInt64 = 0
+            while let chunk = try await stream.next() {
+                try await session.write(chunk, at: offset)
+                try await frontier.offer(.memory(chunk), at: offset)
+                context.meter.settle(UInt64(chunk.count))
+                offset += UInt64(chunk.count)
+            }
+            return Result(session: session, size: offset, receipts: [], reservations: [reservation])
+        } catch {
+            await session.abort()
+            throw error
+        }
+    }
+
+    private func runParts() async throws -> Result {
+        var reservation = try await context.resources.budget.reserve(memory(0))
+        let first = try await gather(0, at: 0)
+        let session = try await begin(first.isLast ? first.count : context.info.size)
+        do {
+            if first.isLast {
+                let receipt = try await write(first, index: 0, at: 0, to: session)
+                return Result(
+                    session: session,
+                    size: first.count,
+                    receipts: [receipt],
+                    reservations: [reservation]
+                )
+            }
+            return try await withThrowingTaskGroup(of: PartReceipt.self) { group in
+                var receipts: [PartReceipt] = []
+                var current = first
+                var index = 0
+                var offset: UInt64 = 0
+                do {
+                    while true {
+                        if index >= context.limits.connections, let receipt = try await group.next() {
+                            receipts.append(receipt)
+                        }
+                        let (part, at, number, held) = (current, offset, index, reservation)
+                        group.addTask {
+                            defer { held.release() }
+                            return try await self.write(part, index: number, at: at, to: session)
+                        }
+                        offset += current.count
+                        index += 1
+                        if current.isLast { break }
+                        guard index < context.capabilities.maximumParts else { throw tooLong(offset) }
+                        reservation = try await context.resources.budget.reserve(memory(index))
+                        current = try await gather(index, at: offset)
+                        if current.count == 0 {
+                            reservation.release()
+                            break
+                        }
+                    }
+                    for try await receipt in group { receipts.append(receipt) }
+                } catch {
+                    order.fail(error)
+                    frontier.fail(error)
+                    throw error
+                }
+                receipts.sort { $0.part.index < $1.part.index }
+                return Result(session: session, size: offset, receipts: receipts, reservations: [])
+            }
+        } catch {
+            await session.abort()
+            throw error
+        }
+    }
+
+    private func tooLong(_ offset: UInt64) -> SluiceError {
+        SluiceError(
+            .unsupported,
+            object: context.target.location,
+            "more than \(offset) bytes came, and the sink takes \(context.capabilities.maximumParts) parts",
+            remedy: "give a larger --part-size"
+        )
+    }
+
+    private func partSize(_ index: Int) -> UInt64 {
+        if let size = context.info.size, context.capabilities.shape == .parts, size > 0 { return basePart }
+        return PartPlan.growingPartSize(index, base: basePart, context.capabilities)
+    }
+
+    private func memory(_ index: Int) -> UInt64 {
+        min(partSize(index), context.info.size ?? .max) + 2 * UInt64(BufferPool.chunkCapacity)
+    }
+
+    /// Reads up to a part's length; chunks are cut at the boundary without a copy.
+    private func gather(_ index: Int, at start: UInt64) async throws -> Gathered {
+        let wanted = partSize(index)
+        var chunks: [Chunk] = []
+        var count: UInt64 = 0
+        while count < wanted {
+            guard let chunk = try await nextChunk() else {
+                return Gathered(chunks: chunks, count: count, isLast: true)
+            }
+            let own = chunk.prefix(Int(min(UInt64(chunk.count), wanted - count)))
+            if own.count < chunk.count { leftover.withLock { $0 = chunk.dropFirst(own.count) } }
+            try await frontier.offer(.memory(own), at: start + count)
+            chunks.append(own)
+            count += UInt64(own.count)
+        }
+        let isLast = start + count == context.info.size
+        // Only the stream's own end proves that the announced length was all.
+        if isLast, try await nextChunk() != nil {
+            throw SluiceError(
+                .badAnswer,
+                object: context.source.location,
+                "more than the announced \(start + count) bytes came"
+            )
+        }
+        return Gathered(chunks: chunks, count: count, isLast: isLast)
+    }
+
+    private func nextChunk() async throws -> Chunk? {
+        let rest = leftover.withLock { leftover in
+            defer { leftover = nil }
+            return leftover
+        }
+        if let rest { return rest }
+        return try await stream.next()
+    }
+
+    private func write(
+        _ gathered: Gathered,
+        index: Int,
+        at offset: UInt64,
+        to session: any SinkSession
+    ) async throws -> PartReceipt {
+        let part = Part(index: index, range: ByteRange(offset, offset + gathered.count))
+        let (crc, others) = context.digests(of: gathered.chunks)
+        if context.capabilities.shape == .ordered { try await order.wait(for: index) }
+        let receipt = try await context.upload(part, gathered.chunks, crc32c: crc, others: others, to: session)
+        if context.capabilities.shape == .ordered { order.advance(past: index) }
+        return receipt
+    }
+}

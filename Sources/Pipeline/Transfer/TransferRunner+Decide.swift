@@ -1,0 +1,195 @@
+import SluiceBytes
+
+extension TransferRunner {
+    /// What the first look at source and sink leads to.
+    enum Decision {
+        case settled(TransferOutcome)
+        /// `replaces` is the fingerprint of what is there and may be replaced.
+        case write(replaces: String?)
+    }
+
+    func open(prefetch: UInt64) async throws -> OpenedObject {
+        let retrying = Retrying(resources: resources, transfer: claim.id)
+        let options = ReadOptions(
+            pool: resources.pool,
+            gate: source.host == "file" ? nil : resources.throttle.downloadGate(time: resources.time),
+            idleTimeout: limits.idleTimeout
+        )
+        return try await retrying.run(host: source.host, object: source.location) {
+            try await source.open(prefetch: prefetch, options: options)
+        }
+    }
+
+    /// The digest that the whole must have: the user's, the publisher's, or both if they agree.
+    func expectedDigest(_ info: ObjectInfo) throws -> Digest? {
+        guard let hex = claim.request.expectedSHA256 else { return info.publishedSHA256 }
+        guard let demanded = Digest(.sha256, hex: hex) else {
+            throw SluiceError(.usage, "--sha256 wants 64 hexadecimal digits, not \(Printable.text(hex))")
+        }
+        if let published = info.publishedSHA256, published != demanded {
+            throw SluiceError(
+                .digestMismatch,
+                object: source.location,
+                "you demand \(demanded), the source publishes \(published)",
+                remedy: "check which of the two is right"
+            )
+        }
+        return demanded
+    }
+
+    /// Asks the sink before the first body byte: same digest there, nothing moves.
+    func decide(_ info: ObjectInfo, _ expected: Digest?) async throws -> Decision {
+        let retrying = Retrying(resources: resources, transfer: claim.id)
+        let existing = try await retrying.run(host: target.host, object: target.location) {
+            try await target.existing()
+        }
+        guard let existing else { return .write(replaces: nil) }
+        if claim.request.overwrite == .skip {
+            return .settled(skipped(existing, info, nil, "something is there already, and --no-clobber leaves it"))
+        }
+        if let expected, info.size == nil || info.size == existing.size,
+            try await target.holds(expected, in: existing, pool: resources.pool) == true
+        {
+            return .settled(skipped(existing, info, expected, "the same content is there already"))
+        }
+        guard claim.request.overwrite == .refuse else { return .write(replaces: existing.fingerprint) }
+        throw SluiceError(
+            .exists,
+            object: target.location,
+            "something else is there already (\(existing.size) bytes; the source has "
+                + (info.size.map { "\($0)" } ?? "an unknown number of") + ")",
+            remedy: "give --overwrite to replace it or --no-clobber to leave it"
+        )
+    }
+
+    private func skipped(_ stored: StoredObject, _ info: ObjectInfo, _ digest: Digest?, _ why: String)
+        -> TransferOutcome
+    {
+        TransferOutcome(
+            state: .skipped,
+            proof: digest == nil ? .transport : .published,
+            sha256: digest,
+            size: stored.size,
+            moved: 0,
+            stored: stored,
+            note: why
+        )
+    }
+
+    /// Equal digests in flight are fetched once: the others take what the first one stored.
+    func oncePerDigest(
+        _ digest: Digest,
+        _ info: ObjectInfo,
+        _ body: () async throws -> TransferOutcome
+    ) async throws -> TransferOutcome {
+        switch await resources.inFlight.claim(digest, at: target.host) {
+        case .owner:
+            do {
+                let outcome = try await body()
+                resources.inFlight.settle(digest, at: target.host, stored: outcome.stored)
+                return outcome
+            } catch {
+                resources.inFlight.settle(digest, at: target.host, stored: nil)
+                throw error
+            }
+        case .stored(let other):
+            let adopted = try await target.adopt(other, digest: digest, overwrite: claim.request.overwrite)
+            guard let adopted else { return try await body() }
+            return TransferOutcome(
+                state: .done,
+                proof: .published,
+                sha256: digest,
+                size: adopted.size,
+                moved: 0,
+                stored: adopted,
+                note: "same content as \(other.location), not fetched again"
+            )
+        }
+    }
+
+    /// A run that died between its commit and its last word left `committing` in the journal: look, do not guess.
+    func finishEarlierCommit(
+        _ snapshot: JournalSnapshot?,
+        _ info: ObjectInfo,
+        _ capabilities: SinkCapabilities
+    ) async throws -> TransferOutcome? {
+        guard let snapshot, snapshot.committing, snapshot.pin == info.pin, let size = snapshot.size,
+            let session = snapshot.session
+        else { return nil }
+        let sha256 = snapshot.commitDigest
+        let plan = WritePlan(
+            size: size,
+            partSize: snapshot.partSize,
+            info: info,
+            overwrite: claim.request.overwrite,
+            resume: session,
+            receipts: snapshot.receipts
+        )
+        let request = CommitRequest(size: size, sha256: sha256, receipts: snapshot.receipts)
+        do {
+            let stored = try await target.begin(plan).commit(request)
+            return TransferOutcome(
+                state: .done,
+                proof: sha256 != nil && info.publishedSHA256 == sha256 ? .published : .transport,
+                sha256: sha256,
+                size: size,
+                moved: 0,
+                stored: stored,
+                note: "an earlier run had moved everything"
+            )
+        } catch let error as SluiceError where error.retry != .backoff {
+            return nil
+        }
+    }
+
+    /// What of an earlier attempt is of use: bytes of the same version, under a pin that can prove it.
+    func usable(_ snapshot: JournalSnapshot?, _ info: ObjectInfo, _ expected: Digest?) async throws -> JournalSnapshot?
+    {
+        guard let snapshot else { return nil }
+        let isSame = snapshot.pin == info.pin && snapshot.size == info.size
+        if isSame, info.supportsRanges, info.pin.isStrong || expected != nil { return snapshot }
+        if let record = snapshot.session {
+            let plan = WritePlan(size: snapshot.size, partSize: snapshot.partSize, info: info, resume: record)
+            await (try? target.begin(plan))?.abort()
+        }
+        if !isSame {
+            resources.events.publish(
+                .warning("\(source.location): was \(snapshot.pin), is \(info.pin) now; starting over"),
+                of: claim.id
+            )
+        }
+        try await journal.reset()
+        return nil
+    }
+
+    /// Intent first, then the side effect, then what it returned.
+    func beginSession(
+        _ plan: WritePlan,
+        _ info: ObjectInfo,
+        _ partSize: UInt64,
+        isFresh: Bool
+    ) async throws -> any SinkSession {
+        if isFresh { try await journal.begin(pin: info.pin, size: plan.size, partSize: partSize) }
+        let retrying = Retrying(resources: resources, transfer: claim.id)
+        let session = try await retrying.run(host: target.host, object: target.location) {
+            try await target.begin(plan)
+        }
+        try await journal.save(session: session.record)
+        try await retrying.run(host: target.host, object: target.location) { try await session.prepare() }
+        try await journal.save(session: session.record)
+        return session
+    }
+
+    /// After an error that makes what was moved useless, nothing of it stays behind.
+    func discardIfUseless(_ error: any Error, _ session: any SinkSession) async throws {
+        guard let failure = error as? SluiceError else { return }
+        switch failure.retry {
+        case .restart, .never:
+            // A lease that went to another worker took the session with it.
+            guard failure.code != .leased else { return }
+            await session.abort()
+            try await journal.reset()
+        case .backoff, .after, .immediately, .park: return
+        }
+    }
+}

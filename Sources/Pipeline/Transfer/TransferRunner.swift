@@ -1,0 +1,250 @@
+// This file is the main path: one object from one source to one sink, from the first look to the proof.
+//
+//   open ─▶ decide ─▶ begin ─▶ move (fetch → throttle → hash → sink) ─▶ verify ─▶ commit ─▶ proof
+//
+// It reads from the top down. What moves the bytes is in PartMover (ranges, several lanes) and SequentialMover (one
+// stream); what was decided without I/O is in PartPlan, PartBoard, RetryPolicy and DigestFrontier.
+import SluiceBytes
+
+/// Runs one claimed transfer to its end.
+public struct TransferRunner: Sendable {
+    let claim: ClaimedTransfer
+    let source: any SourceObject
+    let target: any SinkTarget
+    let journal: any TransferJournal
+    let resources: PipelineResources
+    let limits: TransferLimits
+
+    /// A runner for a claim whose locations were resolved.
+    public init(
+        claim: ClaimedTransfer,
+        source: any SourceObject,
+        target: any SinkTarget,
+        journal: any TransferJournal,
+        resources: PipelineResources,
+        limits: TransferLimits
+    ) {
+        self.claim = claim
+        self.source = source
+        self.target = target
+        self.journal = journal
+        self.resources = resources
+        self.limits = limits
+    }
+
+    /// Moves the object, and returns only when it is proven at the sink.
+    ///
+    /// - Throws: `SluiceError`; its `retry` says whether another run can help. What was moved stays for that run,
+    ///   unless the error says that it is of no use. `CancellationError` leaves everything for a later run.
+    public func run() async throws -> TransferOutcome {
+        phase(.resolving)
+        let snapshot = try await journal.snapshot()
+        let capabilities = try await target.capabilities
+        let opened = try await open(prefetch: snapshot == nil ? capabilities.preferredPart : 0)
+        do {
+            return try await run(opened, snapshot, capabilities)
+        } catch {
+            opened.stream?.cancel()
+            throw error
+        }
+    }
+
+    private func run(
+        _ opened: OpenedObject,
+        _ snapshot: JournalSnapshot?,
+        _ capabilities: SinkCapabilities
+    ) async throws -> TransferOutcome {
+        let info = opened.info
+        if let size = info.size { resources.events.publish(.size(size), of: claim.id) }
+        let expected = try expectedDigest(info)
+
+        // An earlier run may have committed and died before it could say so.
+        if let outcome = try await finishEarlierCommit(snapshot, info, capabilities) { return outcome }
+        let decision = try await decide(info, expected)
+        if case .settled(let outcome) = decision { return outcome }
+        guard case .write(let replaces) = decision else { preconditionFailure("a decision is one of two") }
+
+        guard let expected else {
+            return try await move(opened, snapshot, capabilities, expected: nil, replaces: replaces)
+        }
+        return try await oncePerDigest(expected, info) {
+            try await move(opened, snapshot, capabilities, expected: expected, replaces: replaces)
+        }
+    }
+
+    /// Begin, move, verify, commit.
+    private func move(
+        _ opened: OpenedObject,
+        _ snapshot: JournalSnapshot?,
+        _ capabilities: SinkCapabilities,
+        expected: Digest?,
+        replaces: String?
+    ) async throws -> TransferOutcome {
+        let info = opened.info
+        let earlier = try await usable(snapshot, info, expected)
+        let meter = ProgressMeter(transfer: claim.id, settled: 0, events: resources.events, time: resources.time)
+        let context = MoveContext(
+            transfer: claim.id,
+            source: source,
+            info: info,
+            target: target,
+            capabilities: capabilities,
+            journal: journal,
+            resources: resources,
+            limits: limits,
+            meter: meter
+        )
+        let partSize =
+            try earlier?.partSize
+            ?? PartPlan.partSize(for: info.size ?? 0, capabilities, preferred: limits.partSize)
+        let plan = WritePlan(
+            size: info.size,
+            partSize: partSize,
+            info: info,
+            expected: expected,
+            overwrite: claim.request.overwrite,
+            replaces: replaces,
+            resume: earlier?.session,
+            receipts: earlier?.receipts ?? []
+        )
+
+        if let copy = try await target.serverSideCopy(from: source, info: info) {
+            opened.stream?.cancel()
+            return try await ServerCopyMover(context: context, copy: copy, runner: self).run(plan, earlier)
+        }
+        if let size = info.size, info.supportsRanges {
+            return try await moveRanges(opened, earlier, context, plan, PartPlan(size: size, partSize: partSize))
+        }
+        return try await moveSequentially(opened, context, plan)
+    }
+
+    private func moveRanges(
+        _ opened: OpenedObject,
+        _ earlier: JournalSnapshot?,
+        _ context: MoveContext,
+        _ plan: WritePlan,
+        _ parts: PartPlan
+    ) async throws -> TransferOutcome {
+        let session = try await beginSession(plan, context.info, parts.partSize, isFresh: earlier == nil)
+        do {
+            let resumed = try await Resume(context: context, session: session, plan: parts, earlier: earlier).run()
+            context.meter.settle(resumed.receipts.reduce(0) { $0 + $1.part.range.count })
+            phase(.moving)
+            let mover = PartMover(
+                context,
+                session: session,
+                plan: parts,
+                frontier: resumed.frontier,
+                receipts: resumed.receipts,
+                hashedParts: resumed.hashedParts,
+                firstRead: opened.stream.map { ($0, opened.streamRange) }
+            )
+            let receipts = try await mover.run()
+            phase(.committing)
+            try await resumed.frontier.wait(until: parts.size)
+            let digests = resumed.frontier.finish()
+            let request = CommitRequest(
+                size: parts.size,
+                sha256: digests.sha256,
+                digests: digests.extras,
+                receipts: receipts
+            )
+            defer { for reservation in mover.reservationsUntilCommit { reservation.release() } }
+            return try await verifyAndCommit(request, plan.expected, context, session)
+        } catch {
+            try await discardIfUseless(error, session)
+            throw error
+        }
+    }
+
+    private func moveSequentially(
+        _ opened: OpenedObject,
+        _ context: MoveContext,
+        _ plan: WritePlan
+    ) async throws -> TransferOutcome {
+        let stream: any ByteStream
+        if let first = opened.stream, opened.streamRange.lower == 0 {
+            stream = first
+        } else {
+            stream = try await source.read(
+                ByteRange(0, context.info.size ?? .max),
+                of: context.info,
+                options: context.readOptions
+            )
+        }
+        let frontier = DigestFrontier(extras: context.capabilities.objectDigests) { range in
+            throw SluiceError(.internalFault, "a stream has nothing to read back at \(range)")
+        }
+        phase(.moving)
+        let mover = SequentialMover(context, stream: stream, frontier: frontier, partSize: plan.partSize) { size in
+            var known = plan
+            known.size = size
+            known.resume = nil
+            known.receipts = []
+            return try await beginSession(known, context.info, plan.partSize, isFresh: true)
+        }
+        let result = try await mover.run()
+        phase(.committing)
+        do {
+            try await frontier.wait(until: result.size)
+            let digests = frontier.finish()
+            let request = CommitRequest(
+                size: result.size,
+                sha256: digests.sha256,
+                digests: digests.extras,
+                receipts: result.receipts
+            )
+            defer { for reservation in result.reservations { reservation.release() } }
+            return try await verifyAndCommit(request, plan.expected, context, result.session)
+        } catch {
+            await result.session.abort()
+            throw error
+        }
+    }
+
+    /// Nothing becomes visible before the digest, the length and the version are right.
+    func verifyAndCommit(
+        _ request: CommitRequest,
+        _ expected: Digest?,
+        _ context: MoveContext,
+        _ session: any SinkSession
+    ) async throws -> TransferOutcome {
+        let info = context.info
+        if let size = info.size, size != request.size {
+            throw SluiceError(
+                .truncated,
+                object: source.location,
+                "\(request.size) bytes came, \(size) were announced",
+                remedy: "run the command again",
+                retry: .restart
+            )
+        }
+        if let expected, let actual = request.sha256, actual != expected {
+            throw SluiceError(
+                .digestMismatch,
+                object: source.location,
+                "the bytes have \(actual), \(expected) is published",
+                remedy: "do not use this copy; try another mirror, or report it to the publisher"
+            )
+        }
+        try await context.retrying.run(host: source.host, object: source.location) {
+            try await source.confirmUnchanged(info)
+        }
+        try await journal.willCommit(sha256: request.sha256)
+        let stored = try await context.retrying.run(host: target.host, object: target.location) {
+            try await session.commit(request)
+        }
+        context.meter.publishNow()
+        return TransferOutcome(
+            state: .done,
+            proof: expected != nil && request.sha256 != nil ? .published : .transport,
+            sha256: request.sha256,
+            size: request.size,
+            moved: context.meter.moved,
+            stored: stored,
+            note: stored.note
+        )
+    }
+
+    func phase(_ phase: TransferPhase) { resources.events.publish(.phase(phase), of: claim.id) }
+}
