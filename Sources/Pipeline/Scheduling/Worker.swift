@@ -167,11 +167,8 @@ public final class Worker: Sendable {
         let (idle, fed) = state.withLock { ($0.running.isEmpty, $0.fed) }
         guard idle, ready.isEmpty else { return false }
         let outlook = try await queue.outlook(job: job)
-        if outlook.runnable > 0 {
-            wakeUp.ring()
-            return false
-        }
-        return !watch && !fed && outlook.nextDue == nil && outlook.elsewhere == 0
+        let nothingLeft = outlook.runnable == 0 && outlook.nextDue == nil && outlook.elsewhere == 0
+        return !watch && !fed && nothingLeft
     }
 
     private func start(_ claim: ClaimedTransfer, in group: inout ThrowingTaskGroup<Void, any Error>) {
