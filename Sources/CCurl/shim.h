@@ -43,6 +43,15 @@ static inline CURLcode sluice_setopt_opensocket(
     return curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, value);
 }
 
+/* Called before every request on a connection, new or reused. */
+static inline CURLcode sluice_setopt_prereq(CURL *easy, int (*value)(void *, char *, char *, int, int)) {
+    return curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, value);
+}
+
+static inline CURLcode sluice_setopt_debug(CURL *easy, int (*value)(CURL *, curl_infotype, char *, size_t, void *)) {
+    return curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, value);
+}
+
 static inline CURLcode sluice_getinfo_long(CURL *easy, CURLINFO info, long *value) {
     return curl_easy_getinfo(easy, info, value);
 }
@@ -62,6 +71,9 @@ static inline CURLcode sluice_getinfo_pointer(CURL *easy, CURLINFO info, void **
 static inline CURLMcode sluice_multi_setopt_long(CURLM *multi, CURLMoption option, long value) {
     return curl_multi_setopt(multi, option, value);
 }
+
+/* CURL_GLOBAL_ALL is an expression, which Swift does not import. */
+static inline CURLcode sluice_global_init(void) { return curl_global_init(CURL_GLOBAL_ALL); }
 
 /* CURLMsg.data is a C union; Swift reads its `result` through here. */
 static inline CURLcode sluice_message_result(const CURLMsg *message) { return message->data.result; }

@@ -44,6 +44,14 @@ public struct HTTPRequest: Sendable {
     public var onReceived: (@Sendable (Int) -> Void)?
     /// Nothing moved for so long, our own pauses not counted: `.stalled`.
     public var idleTimeout: Duration = .seconds(30)
+    /// The wait for the answer once a method with a body (PUT, POST, DELETE) is sent, in place of `idleTimeout`.
+    public var responseTimeout: Duration = .seconds(120)
+    /// `SO_RCVBUF` and `SO_SNDBUF` of a connection made for this request, in bytes; nil: the kernel's own tuning.
+    public var socketBuffer: Int?
+    /// Which addresses a connection may go to.
+    public var addressPolicy: AddressPolicy = .any
+    /// Sends `Expect: 100-continue`, and the body after the server's consent or one second.
+    public var expectContinue = false
 
     /// A request with an empty body.
     public init(_ method: String, _ url: HTTPURL, headers: HTTPHeaders = [:]) {
@@ -64,13 +72,16 @@ public struct HTTPResponse: Sendable {
     public let body: any ByteStream
     /// Whether the framing proves the body's end (RFC 9112 §6.3: Content-Length or chunked, not close-delimited).
     public let lengthIsProven: Bool
+    /// Where the answer came from; nil behind a proxy and for fakes.
+    public let peer: AddressClass?
 
     /// An answer from its parts (for fakes in tests, too).
-    public init(status: Int, headers: HTTPHeaders, body: any ByteStream, lengthIsProven: Bool) {
+    public init(status: Int, headers: HTTPHeaders, body: any ByteStream, lengthIsProven: Bool, peer: AddressClass? = nil) {
         self.status = status
         self.headers = headers
         self.body = body
         self.lengthIsProven = lengthIsProven
+        self.peer = peer
     }
 }
 

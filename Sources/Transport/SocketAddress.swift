@@ -1,0 +1,31 @@
+import Glibc
+
+extension AddressClass {
+    /// Classifies an address as text, as libcurl reports it; nil if it is not one.
+    init?(text: String) {
+        let bare = text.prefix { $0 != "%" }
+        var four = in_addr()
+        var six = in6_addr()
+        if inet_pton(AF_INET, String(bare), &four) == 1 {
+            self.init(withUnsafeBytes(of: &four) { Array($0) })
+        } else if inet_pton(AF_INET6, String(bare), &six) == 1 {
+            self.init(withUnsafeBytes(of: &six) { Array($0) })
+        } else {
+            return nil
+        }
+    }
+
+    /// Classifies a socket address of the Internet families; nil for others.
+    init?(_ address: UnsafePointer<sockaddr>) {
+        let raw = UnsafeRawPointer(address)
+        switch Int32(address.pointee.sa_family) {
+        case AF_INET:
+            var four = raw.loadUnaligned(as: sockaddr_in.self).sin_addr
+            self.init(withUnsafeBytes(of: &four) { Array($0) })
+        case AF_INET6:
+            var six = raw.loadUnaligned(as: sockaddr_in6.self).sin6_addr
+            self.init(withUnsafeBytes(of: &six) { Array($0) })
+        default: return nil
+        }
+    }
+}
