@@ -104,6 +104,12 @@ let package = Package(
             path: "Tests/TestSupport",
             swiftSettings: strict
         ),
+        .executableTarget(
+            name: "sigv4-oracle",
+            dependencies: ["SluiceS3", "SluiceTransport", "SluiceBytes"],
+            path: "Tests/SigV4Oracle",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "BytesTests",
             dependencies: ["SluiceBytes", "SluiceTestSupport"],
