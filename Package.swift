@@ -46,6 +46,7 @@ let package = Package(
             providers: [.apt(["libxml2-dev"])]
         ),
         .systemLibrary(name: "CChecksum", path: "Sources/CChecksum"),
+        .systemLibrary(name: "CLinux", path: "Sources/CLinux"),
         .target(
             name: "SluiceBytes",
             dependencies: ["COpenSSL", "CChecksum"],
@@ -84,7 +85,7 @@ let package = Package(
         ),
         .target(
             name: "SluiceSinks",
-            dependencies: ["SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3"],
+            dependencies: ["SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3", "CLinux"],
             path: "Sources/Sinks",
             swiftSettings: strict
         ),

@@ -7,7 +7,7 @@ public enum Printable {
         var iterator = bytes.makeIterator()
         decoding: while true {
             switch decoder.decode(&iterator) {
-            case .scalarValue(let scalar): text += isSafe(scalar) ? String(scalar) : escape(scalar)
+            case .scalarValue(let scalar): text += isPlain(scalar) ? String(scalar) : escape(scalar)
             case .emptyInput: break decoding
             case .error: text += "\\x??"
             }
@@ -18,7 +18,8 @@ public enum Printable {
     /// The text with everything unsafe escaped.
     public static func text(_ string: String) -> String { text(Array(string.utf8)) }
 
-    private static func isSafe(_ scalar: Unicode.Scalar) -> Bool {
+    /// Whether a scalar is neither a control, nor a direction mark, nor invisible.
+    package static func isPlain(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
         case 0..<0x20, 0x7F..<0xA0, 0x200B...0x200F, 0x2028...0x202E, 0x2066...0x2069, 0xFEFF, 0x061C: false
         default: true

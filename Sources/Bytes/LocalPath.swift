@@ -1,0 +1,96 @@
+import Glibc
+
+/// A path of the local file system as a user or a state row names it: absolute, bytes, links not resolved.
+package struct LocalPath: Hashable, Sendable, CustomStringConvertible {
+    private static let slash = UInt8(ascii: "/")
+
+    /// Absolute, without a trailing `/` unless it is the root.
+    package let bytes: [UInt8]
+    /// Whether it was written with a trailing `/`: it means a directory, whether that exists or not.
+    package let namesDirectory: Bool
+
+    /// Nil for an empty path, one with a NUL, and a `file:` URL of another host.
+    package init?(_ text: String) {
+        guard let typed = LocalPath.typedBytes(text), !typed.isEmpty, !typed.contains(0) else { return nil }
+        let absolute: [UInt8]
+        if typed.first == LocalPath.slash {
+            absolute = typed
+        } else {
+            guard let directory = LocalPath.workingDirectory() else { return nil }
+            absolute = directory + [LocalPath.slash] + typed
+        }
+        namesDirectory = absolute.last == LocalPath.slash
+        bytes = LocalPath.trimmed(absolute)
+    }
+
+    private init(absolute: [UInt8]) {
+        namesDirectory = false
+        bytes = LocalPath.trimmed(absolute)
+    }
+
+    /// The name after the last `/`.
+    package var baseName: [UInt8] { Array(bytes.reversed().prefix { $0 != LocalPath.slash }.reversed()) }
+
+    /// The directory that holds it; the root is its own parent.
+    package var parent: LocalPath { LocalPath(absolute: Array(bytes.dropLast(baseName.count))) }
+
+    /// Whether the last component is one that only a directory can have.
+    package var isDotted: Bool { [[], [0x2E], [0x2E, 0x2E]].contains(baseName) }
+
+    /// The path of something below.
+    package func appending(_ relative: some Collection<UInt8>) -> LocalPath {
+        LocalPath(absolute: bytes + [LocalPath.slash] + Array(relative))
+    }
+
+    /// The path itself where it is printable UTF-8, else a `file://` URL (RFC 8089): never lossy, and safe to show.
+    package var description: String {
+        let text = String(decoding: bytes, as: UTF8.self)
+        if Array(text.utf8) == bytes, Printable.text(bytes) == text { return text }
+        return "file://" + bytes.map(LocalPath.encoded).joined()
+    }
+
+    private static func encoded(_ byte: UInt8) -> String {
+        let plain = (0x61...0x7A).contains(byte) || (0x41...0x5A).contains(byte) || (0x2D...0x39).contains(byte)
+        return plain || byte == UInt8(ascii: "_") ? String(UnicodeScalar(byte)) : "%" + TextEncoding.hex([byte])
+    }
+
+    private static func typedBytes(_ text: String) -> [UInt8]? {
+        let bytes = Array(text.utf8)
+        for prefix in ["file://localhost/", "file:///", "file:/"] where bytes.starts(with: prefix.utf8) {
+            if prefix == "file:/", bytes.starts(with: "file://".utf8) { return nil }
+            return percentDecoded(Array(bytes.dropFirst(prefix.utf8.count - 1)))
+        }
+        return bytes
+    }
+
+    /// Nil if a `%` is not followed by two hexadecimal digits.
+    package static func percentDecoded(_ bytes: [UInt8]) -> [UInt8]? {
+        var decoded: [UInt8] = []
+        var index = 0
+        while index < bytes.count {
+            if bytes[index] != UInt8(ascii: "%") {
+                decoded.append(bytes[index])
+                index += 1
+                continue
+            }
+            guard index + 2 < bytes.count, let high = TextEncoding.hexValue(bytes[index + 1]),
+                let low = TextEncoding.hexValue(bytes[index + 2])
+            else { return nil }
+            decoded.append(high << 4 | low)
+            index += 3
+        }
+        return decoded
+    }
+
+    private static func trimmed(_ absolute: [UInt8]) -> [UInt8] {
+        var path = absolute[...]
+        while path.count > 1, path.last == slash { path.removeLast() }
+        return Array(path)
+    }
+
+    private static func workingDirectory() -> [UInt8]? {
+        guard let text = getcwd(nil, 0) else { return nil }
+        defer { free(text) }
+        return Array(UnsafeRawBufferPointer(start: text, count: strlen(text)))
+    }
+}

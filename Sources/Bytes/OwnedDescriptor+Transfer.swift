@@ -1,0 +1,55 @@
+import Glibc
+
+extension OwnedDescriptor {
+    /// Opens a name below `directory` (or below the working directory), never leaking it to child processes.
+    package static func open(
+        _ name: [UInt8],
+        in directory: OwnedDescriptor? = nil,
+        _ flags: Int32,
+        mode: mode_t = 0
+    ) throws(SystemFailure) -> OwnedDescriptor {
+        let raw = try SystemFailure.check("open") {
+            name.withCPath { openat(directory?.raw ?? AT_FDCWD, $0, flags | O_CLOEXEC, mode) }
+        }
+        return OwnedDescriptor(raw)
+    }
+
+    /// What `fstat(2)` tells.
+    package func status() throws(SystemFailure) -> FileStatus {
+        var raw = stat()
+        try SystemFailure.check("fstat") { fstat(self.raw, &raw) }
+        return FileStatus(raw)
+    }
+
+    /// Reads until `buffer` is full or the file ends, and tells how much that was. `pread(2)` may return less than it
+    /// was asked for at any time.
+    package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(SystemFailure) -> Int {
+        var done = 0
+        while done < buffer.count {
+            let position = try OwnedDescriptor.position(offset, done)
+            let count = try SystemFailure.check("read") {
+                pread(raw, buffer.baseAddress.map { $0 + done }, buffer.count - done, position)
+            }
+            if count == 0 { break }
+            done += count
+        }
+        return done
+    }
+
+    /// Writes all of `bytes`. `pwrite(2)`: "it is not an error if fewer bytes are transferred than requested".
+    package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(SystemFailure) {
+        var done = 0
+        while done < bytes.count {
+            let position = try OwnedDescriptor.position(offset, done)
+            done += try SystemFailure.check("write") {
+                pwrite(raw, bytes.baseAddress.map { $0 + done }, bytes.count - done, position)
+            }
+        }
+    }
+
+    private static func position(_ offset: UInt64, _ done: Int) throws(SystemFailure) -> off_t {
+        let (sum, overflow) = offset.addingReportingOverflow(UInt64(done))
+        guard !overflow, let position = off_t(exactly: sum) else { throw SystemFailure("seek", EFBIG) }
+        return position
+    }
+}

@@ -1,0 +1,47 @@
+// System calls that Glibc declares only under _GNU_SOURCE or not at all, and variadic ones: Swift cannot call those.
+#ifndef SLUICE_CLINUX_SHIM_H
+#define SLUICE_CLINUX_SHIM_H
+
+#include <errno.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// struct open_how of linux/openat2.h (kernel 5.6); declared here because Debian 12's Glibc has no header for it.
+struct sluice_open_how {
+    uint64_t flags;
+    uint64_t mode;
+    uint64_t resolve;
+};
+
+#define SLUICE_RESOLVE_NO_MAGICLINKS 0x02
+#define SLUICE_RESOLVE_NO_SYMLINKS 0x04
+#define SLUICE_RESOLVE_BENEATH 0x08
+
+static inline int sluice_openat2(int directory, const char *path, uint64_t flags, uint64_t resolve) {
+    struct sluice_open_how how = {flags, 0, resolve};
+    return (int)syscall(437, directory, path, &how, sizeof how);
+}
+
+// RENAME_NOREPLACE is 1 (linux/fs.h).
+static inline int sluice_rename_noreplace(int directory, const char *from, const char *to) {
+    return (int)syscall(SYS_renameat2, directory, from, directory, to, 1);
+}
+
+static inline int sluice_syncfs(int descriptor) { return (int)syscall(SYS_syncfs, descriptor); }
+
+// SYNC_FILE_RANGE_WAIT_BEFORE is 1 (linux/fs.h): waits for write-back under way and reports its errors.
+static inline int sluice_write_back_status(int descriptor) {
+    return (int)syscall(SYS_sync_file_range, descriptor, (int64_t)0, (int64_t)0, 1);
+}
+
+// FALLOC_FL_KEEP_SIZE is 1 (linux/falloc.h): space is reserved, the length stays what was written.
+static inline int sluice_reserve(int descriptor, int64_t count) {
+    return (int)syscall(SYS_fallocate, descriptor, 1, (int64_t)0, count);
+}
+
+// FICLONE is _IOW(0x94, 9, int) (linux/fs.h): shares the extents of another file of the same file system.
+static inline int sluice_clone(int target, int source) { return ioctl(target, _IOW(0x94, 9, int), source); }
+
+#endif
