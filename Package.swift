@@ -72,6 +72,12 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
+            name: "SluiceRemote",
+            dependencies: ["SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3"],
+            path: "Sources/Remote",
+            swiftSettings: strict
+        ),
+        .target(
             name: "SluiceState",
             dependencies: ["SluiceBytes", "SluicePipeline", .product(name: "GRDB", package: "GRDB.swift")],
             path: "Sources/State",
@@ -79,7 +85,7 @@ let package = Package(
         ),
         .target(
             name: "SluiceSources",
-            dependencies: ["SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3"],
+            dependencies: ["SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3", "SluiceRemote"],
             path: "Sources/Sources",
             swiftSettings: strict
         ),

@@ -3,4 +3,7 @@
 public protocol FlowGate: Sendable {
     /// Books `count` bytes and returns how long they must wait before they pass; zero lets them pass now.
     func book(_ count: Int) -> Duration
+
+    /// The rate now; nil: unlimited. Sizes socket buffers, so that a slow limit is not hidden by what the kernel holds.
+    var bytesPerSecond: UInt64? { get }
 }

@@ -46,7 +46,7 @@ final class BucketGate: FlowGate {
 
     var rate: UInt64? { bucket.withLock { $0.rate } }
 
-    var isOpen: Bool { rate == nil }
+    var bytesPerSecond: UInt64? { rate }
 
     func setRate(_ rate: UInt64?) {
         let now = time.now()
@@ -69,7 +69,7 @@ struct PairGate: FlowGate {
         self.second = second
     }
 
-    var isOpen: Bool { first.isOpen && second.isOpen }
+    var bytesPerSecond: UInt64? { [first.rate, second.rate].compactMap { $0 }.min() }
 
     func book(_ count: Int) -> Duration { max(first.book(count), second.book(count)) }
 }

@@ -112,7 +112,8 @@ public struct TransferRunner: Sendable {
             opened.stream?.cancel()
             return try await ServerCopyMover(context: context, copy: copy, runner: self).run(plan, earlier)
         }
-        if let size = info.size, info.supportsRanges {
+        // Without a strong pin only one answer is one version, unless a digest will tell.
+        if let size = info.size, info.supportsRanges, info.pin.isStrong || expected != nil {
             return try await moveRanges(opened, earlier, context, plan, PartPlan(size: size, partSize: partSize))
         }
         return try await moveSequentially(opened, context, plan)
@@ -163,9 +164,12 @@ public struct TransferRunner: Sendable {
         _ plan: WritePlan
     ) async throws -> TransferOutcome {
         let stream: any ByteStream
-        if let first = opened.stream, opened.streamRange.lower == 0 {
+        if let first = opened.stream, opened.streamRange.lower == 0,
+            opened.streamRange.upper >= context.info.size ?? .max
+        {
             stream = first
         } else {
+            opened.stream?.cancel()
             stream = try await source.read(
                 ByteRange(0, context.info.size ?? .max),
                 of: context.info,
