@@ -29,7 +29,7 @@ class Authority:
     def _issue(self, kind):
         chain = os.path.join(self.directory, f"{kind}.pem")
         key = os.path.join(self.directory, f"{kind}.key")
-        issuer, names, extra = self.ca, ("127.0.0.1", "localhost"), {}
+        issuer, names, extra = self.ca, ("127.0.0.1", "localhost", "*.localhost"), {}
         if kind == "expired":
             extra["not_after"] = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
         elif kind == "wrong-host":
