@@ -24,6 +24,7 @@ from .raw_http import RawServer, http_date
 from .rules import Rules
 from .wire import PeerGone
 
+FACTS = ("method", "request", "ranged", "start", "covers", "reused", "header", "query", "sent", "connection")
 BIRTHDAY = 1_700_000_000
 DEFAULT = object()
 
@@ -76,7 +77,7 @@ class Served:
 
     def __init__(self, version, faults, signed=None):
         self.version = version
-        self.rules = Rules(FAULTS)
+        self.rules = Rules(FAULTS, FACTS)
         for fault in faults:
             self.add_fault(fault)
         self.signed = signed            # {"after": bytes, "status": 403}: only issued, unexpired ?sig= are served

@@ -19,23 +19,24 @@ import threading
 class Rule:
     """One fault with its condition and the number of times it is still to happen."""
 
-    def __init__(self, description, actions):
+    def __init__(self, description, actions, facts):
         description = dict(description)
         self.name = description.pop("do")
         if self.name not in actions:
             raise ValueError(f"unknown fault {self.name!r}: one of {', '.join(sorted(actions))}")
         self.when = dict(description.pop("when", {}))
+        unknown = set(self.when) - set(facts)
+        if unknown:
+            raise ValueError(f"unknown condition {unknown}: one of {', '.join(facts)}")
         self.left = description.pop("times", None)
         self.parameters = description
         self.happened = 0
 
     def matches(self, facts):
         at = self.parameters.get("at")
-        if at is not None and not _holds("covers", at, facts["covers"]):
+        if at is not None and "covers" in facts and not _holds("covers", at, facts["covers"]):
             return False
         for name, wanted in self.when.items():
-            if name not in facts:
-                raise ValueError(f"unknown condition {name!r}: one of {', '.join(sorted(facts))}")
             if not _holds(name, wanted, facts[name]):
                 return False
         return True
@@ -69,13 +70,13 @@ def _header_holds(wanted, value):
 class Rules:
     """An ordered list of rules; `take` gives those that apply now and counts them, atomically."""
 
-    def __init__(self, actions):
-        self.actions = actions
+    def __init__(self, actions, facts):
+        self.actions, self.facts = actions, facts
         self.lock = threading.Lock()
         self.rules = []
 
     def add(self, description):
-        rule = Rule(description, self.actions)
+        rule = Rule(description, self.actions, self.facts)
         with self.lock:
             self.rules.append(rule)
         return rule

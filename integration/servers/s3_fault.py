@@ -62,6 +62,7 @@ OPERATIONS = {
 }
 SUBRESOURCES = ("location", "versioning", "list-type", "uploads", "delete", "tagging", "uploadId", "acl", "policy",
                 "attributes", "restore", "select", "retention", "legal-hold", "versions", "lifecycle", "cors")
+FACTS = ("operation", "bucket", "key", "part", "request", "key_request", "range", "header")
 NAMES = {name for name, _ in OPERATIONS.values()} | {"ListBuckets"}
 
 
@@ -170,7 +171,7 @@ class S3Fault(RawServer):
         fault = {**fault, "when": dict(fault.get("when", {}))}
         if operation != "*":
             fault["when"]["operation"] = operation
-        holder = Rules(FAULTS)
+        holder = Rules(FAULTS, FACTS)
         rule = holder.add(fault)
         check_parameters(rule.name, rule.parameters)
         with self.lock:
@@ -223,7 +224,7 @@ class S3Fault(RawServer):
             self.counts[entry.operation, entry.key] += 1
             holders = list(self.rules)
         facts = {"operation": entry.operation, "bucket": entry.bucket, "key": entry.key, "part": entry.part,
-                 "request": index, "key_request": key_index, "header": request.header}
+                 "request": index, "key_request": key_index, "range": entry.range, "header": request.header}
         bend = Bend()
         for holder in holders:
             for rule in holder.take(facts):

@@ -2,7 +2,7 @@
 
 `commit` says whether the operation takes effect although the answer does not say so. Facts for `when`:
 operation, bucket, key, part, request (index among this operation's requests), key_request (the same per key),
-header, covers (the bytes a GET answers).
+range (the Range header's text), header.
 """
 
 import inspect
