@@ -15,39 +15,12 @@ The same by JSON: POST /__control/add {"path": ..., "size": ...}; GET /__control
 import dataclasses
 import itertools
 import json
-import select
 import time
 
-from .content import Content, FixedContent
-from .http_plan import FAULTS, Plan, check_parameters
+from .http_body import BodySender
+from .http_objects import Served, make_version, parse_range
+from .http_plan import FAULTS, Plan
 from .raw_http import RawServer, http_date
-from .rules import Rules
-from .wire import PeerGone
-
-FACTS = ("method", "request", "ranged", "start", "covers", "reused", "header", "query", "sent", "connection")
-BIRTHDAY = 1_700_000_000
-DEFAULT = object()
-
-
-@dataclasses.dataclass
-class Version:
-    """One state of an object: bytes, validators, headers."""
-
-    content: Content
-    etag: str | None
-    last_modified: str | None
-    content_type: str = "application/octet-stream"
-    headers: dict = dataclasses.field(default_factory=dict)
-
-
-def make_version(size=0, seed=0, body=None, etag=DEFAULT, last_modified=DEFAULT, content_type=None, headers=None):
-    """A Version from scenario words. The default ETag is strong and differs by seed and size."""
-    content = Content(size, seed) if body is None else FixedContent(body.encode() if isinstance(body, str) else body)
-    if etag is DEFAULT:
-        etag = f'"{content.sha256()[:16]}"' if body is not None else f'"v{seed}-{size}"'
-    if last_modified is DEFAULT:
-        last_modified = http_date(at=BIRTHDAY + (seed if isinstance(seed, int) else 0))
-    return Version(content, etag, last_modified, content_type or "application/octet-stream", dict(headers or {}))
 
 
 @dataclasses.dataclass
@@ -70,44 +43,6 @@ class Recorded:
 
     def header(self, name, default=None):
         return next((value for field, value in self.headers if field.lower() == name.lower()), default)
-
-
-class Served:
-    """An object of the origin with its faults and counters."""
-
-    def __init__(self, version, faults, signed=None):
-        self.version = version
-        self.rules = Rules(FAULTS, FACTS)
-        for fault in faults:
-            self.add_fault(fault)
-        self.signed = signed            # {"after": bytes, "status": 403}: only issued, unexpired ?sig= are served
-        self.signatures = {}            # issued signature -> body bytes sent under it
-        self.expired_status = None
-        self.counts = {}
-        self.sent = 0
-
-    def add_fault(self, fault):
-        rule = self.rules.add(fault)
-        check_parameters(rule.name, rule.parameters)
-        return rule
-
-
-def parse_range(text, size):
-    """(start, end) of one satisfiable `bytes=` range, "unsatisfiable", or None (ignore the header)."""
-    unit, _, spec = (text or "").partition("=")
-    if unit.strip() != "bytes" or "," in spec or "-" not in spec:
-        return None
-    first, _, last = spec.strip().partition("-")
-    try:
-        if not first:
-            return (max(0, size - int(last)), size) if int(last) and size else "unsatisfiable"
-        start = int(first)
-        end = min(int(last) + 1, size) if last else size
-    except ValueError:
-        return None
-    if last and int(last) < start:
-        return None
-    return (start, end) if start < size else "unsatisfiable"
 
 
 class HttpFault(RawServer):
@@ -263,7 +198,7 @@ class HttpFault(RawServer):
 
     def _perform(self, wire, served, plan, entry):
         if plan.delay:
-            self._idle(wire, plan.delay)
+            self.idle(wire, plan.delay)
         if plan.drop or plan.raw is not None:
             if plan.raw is not None:
                 wire.send(plan.raw)
@@ -278,16 +213,6 @@ class HttpFault(RawServer):
         asked_to_close = (dict((name.lower(), value) for name, value in entry.headers).get("connection") or "")
         return not (plan.close or plan.close_silently or plan.framing == "close"
                     or asked_to_close.lower() == "close")
-
-    def _idle(self, wire, seconds):
-        """Waits, but no longer than the client stays or the server lives. False: one of them went."""
-        poll = select.poll()
-        poll.register(wire.sock, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            if self.stopping.is_set() or poll.poll(min(left, 0.2) * 1000):
-                return False
-        return True
 
     def _control(self, wire, verb, body):
         words = json.loads(bytes(body) or b"{}")
@@ -306,88 +231,3 @@ class HttpFault(RawServer):
         text = json.dumps(answer).encode()
         wire.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(text) + text)
         return True
-
-
-class BodySender:
-    """Writes the body of a plan and lets its events happen at their positions."""
-
-    def __init__(self, server, wire, served, plan, entry):
-        self.server, self.wire, self.served, self.plan, self.entry = server, wire, served, plan, entry
-        self.content = plan.content
-        self.rate = server.rate
-        self.position = 0
-
-    def run(self):
-        """True when the body ended as planned and the connection may live."""
-        length = self.plan.end - self.plan.start
-        for at, kind, parameters in sorted(self.plan.events, key=lambda event: event[0]):
-            if at > length:
-                break
-            self._bytes_to(at)
-            if not self._event(kind, parameters):
-                return False
-        self._bytes_to(length)
-        if self.plan.framing == "chunked":
-            self.wire.send(b"0\r\n\r\n")
-        if self.plan.extra:
-            self._write(b"E" * self.plan.extra)
-        return True
-
-    def _event(self, kind, parameters):
-        if kind == "rate":
-            self.rate = parameters["rate"]
-        elif kind == "stall":
-            return self.server._idle(self.wire, parameters["seconds"])
-        elif kind == "rst":
-            self.wire.reset()
-            return False
-        elif kind == "cut":
-            self.wire.close(**parameters)
-            return False
-        elif kind == "expire":
-            self.served.expired_status = parameters["status"]
-            self.wire.close()
-            return False
-        elif kind == "flip":
-            self.served.version = make_version(**parameters["to"])
-            if parameters["mixed"]:
-                self.content = self.served.version.content
-        return True
-
-    def _bytes_to(self, end):
-        for view in self.content.views(self.plan.start + self.position, self.plan.start + end):
-            if self.rate:
-                self._slowly(view)
-            else:
-                self._write(view)
-            self.position += len(view)
-
-    def _slowly(self, view):
-        """At most 20 writes per second; one byte a second at rate 1."""
-        step = max(1, self.rate // 20)
-        while view:
-            self._write(view[:step])
-            view = view[step:]
-            if not self.server._idle(self.wire, step / self.rate):
-                raise PeerGone("left while it was slow")
-
-    def _write(self, view):
-        chunked = self.plan.framing == "chunked"
-        if chunked:
-            self.wire.send(b"%x\r\n" % len(view))
-        before = self.wire.sent
-        try:
-            self.wire.send(view)
-        finally:
-            self._count(before)
-        if chunked:
-            self.wire.send(b"\r\n")
-
-    def _count(self, before):
-        count = self.wire.sent - before
-        with self.server.lock:
-            self.entry.body_sent += count
-            self.served.sent += count
-            _, _, signature = self.entry.query.partition("sig=")
-            if signature in self.served.signatures:
-                self.served.signatures[signature] += count

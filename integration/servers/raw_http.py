@@ -5,6 +5,7 @@ its responses through `Wire`.
 """
 
 import dataclasses
+import select
 import socket
 import threading
 import time
@@ -182,6 +183,16 @@ class RawServer:
         elif self.over_limit == "503":
             if read_request(wire, number, 0):
                 wire.send(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    def idle(self, wire, seconds):
+        """Waits, but no longer than the client stays or the server lives. False: one of them went."""
+        poll = select.poll()
+        poll.register(wire.sock, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if self.stopping.is_set() or poll.poll(min(left, 0.2) * 1000):
+                return False
+        return True
 
     def exchange(self, wire, request):
         raise NotImplementedError

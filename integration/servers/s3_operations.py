@@ -6,7 +6,7 @@ import uuid
 
 from . import s3_checksums as checksums
 from . import s3_listing as listing
-from .http_fault import parse_range
+from .http_objects import parse_range
 from .raw_http import http_date
 from .s3_auth import query_value
 from .s3_error import S3Error, document, element, parse_xml

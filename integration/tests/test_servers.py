@@ -207,7 +207,8 @@ def any_s3(request):
 
 
 def test_boto3_round_trips(any_s3, payload):
-    client = any_s3.client()
+    # rclone answers a range with the whole object's checksum, which boto3 would compare.
+    client = any_s3.client(config=Config(response_checksum_validation="when_required"))
     key = "dir/a b+c%é&=.bin"
     client.put_object(Bucket="bucket", Key=key, Body=b"hello", Metadata={"k": "v"})
     got = client.get_object(Bucket="bucket", Key=key)
