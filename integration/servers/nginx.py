@@ -51,6 +51,7 @@ class Nginx:
     def __init__(self, root=None, authority=None, workers=2, directory=None, die_with_parent=True):
         self.own_directory = directory is None
         self.directory = directory or tempfile.mkdtemp(prefix="sluice-nginx-")
+        os.makedirs(self.directory, exist_ok=True)
         # Workers run as another user when the master is root; they must reach the root below.
         os.chmod(self.directory, 0o755)
         self.root = root or os.path.join(self.directory, "root")

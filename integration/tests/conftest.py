@@ -1,11 +1,13 @@
 """Fixtures of the integration tests; README.md beside this folder lists them."""
 
 import os
+import subprocess
 
 import pytest
 
 from ..program import Sluice, find_binary
 from ..servers.content import Content
+from ..servers.dns import Dns
 from ..servers.endpoint import external_endpoint
 from ..servers.http_fault import HttpFault
 from ..servers.nginx import Nginx
@@ -170,3 +172,31 @@ def nginx(authority):
     """nginx with and without TLS over .root; .url, .tls_url, .log()."""
     with Nginx(authority=authority) as server:
         yield server
+
+
+@pytest.fixture
+def dns(tmp_path):
+    """A DNS server whose answers a test chooses (N-08); sluice(..., prefix=dns.prefix) uses it. Needs root."""
+    if os.geteuid() != 0:
+        pytest.skip("port 53 and a mount namespace need root")
+    with Dns(str(tmp_path / "resolv.conf")) as server:
+        yield server
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """small_disk("16M", inodes=None) -> the path of a tmpfs of that size (L-01, L-02). Needs root."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a tmpfs needs root")
+    mounted = []
+
+    def make(size, inodes=None):
+        path = tmp_path / f"disk{len(mounted)}"
+        path.mkdir()
+        options = f"size={size}" + (f",nr_inodes={inodes}" if inodes else "")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "sluice-test", path], check=True)
+        mounted.append(path)
+        return path
+    yield make
+    for path in mounted:
+        subprocess.run(["umount", "--lazy", path], check=True)

@@ -397,6 +397,16 @@ def test_listings_page_and_encode(s3_fault):
     assert client.get_object(Bucket="bucket", Key="a")["Body"].read() == bytes(3)
 
 
+@pytest.mark.parametrize("key", ["a b", "a+b%2B", "q?x=1&y", "h#a@b&c=d", "a//b", "/lead", "./x", "../x", "a/./b", "tail/", "é",
+                                 "e\u0301", "\U0001f600", "c\x01d", "~*'()!$,;:", "\\", "k" * 1024], ids=ascii)
+def test_odd_keys_are_signed_and_kept(s3_fault, key):
+    client = s3_fault.endpoint.client()
+    client.put_object(Bucket="bucket", Key=key, Body=b"x")
+    assert client.get_object(Bucket="bucket", Key=key)["Body"].read() == b"x"
+    assert list(s3_fault.buckets["bucket"].objects) == [key]
+    assert [item["Key"] for item in client.list_objects_v2(Bucket="bucket", Prefix=key)["Contents"]] == [key]
+
+
 def test_region_and_clock_and_token(make_s3_fault):
     server = make_s3_fault(region="eu-west-1")
     wrong = boto3.client("s3", endpoint_url=server.url, region_name="us-east-1", aws_access_key_id=server.endpoint.access_key,
@@ -491,3 +501,17 @@ def test_the_runner_reports_status_output_and_memory(tmp_path):
     assert big.rc == 0
     running = program.popen("-c", "exec sleep 100")
     assert running.kill().rc == -9
+
+
+@pytest.mark.parametrize("mode, code", [("address", 0), ("nxdomain", 6), ("servfail", 6), ("silent", 28)])
+def test_the_dns_server_answers_as_told(dns, origin, mode, code):
+    url = origin.add("/f", size=10).replace("127.0.0.1", "name.example")
+    dns.mode = mode
+    result = subprocess.run([*dns.prefix, "curl", "-sS", "--max-time", "2", url], capture_output=True, check=False)
+    assert result.returncode == code
+    assert "name.example" in dns.asked
+
+
+def test_a_small_disk_is_full_when_it_is_full(small_disk):
+    with pytest.raises(OSError, match="No space"):
+        (small_disk("64k") / "f").write_bytes(bytes(1 << 20))
