@@ -1,0 +1,202 @@
+"""Fixtures of the integration tests; README.md beside this folder lists them."""
+
+import os
+import subprocess
+
+import pytest
+
+from ..program import Sluice, find_binary
+from ..servers.content import Content
+from ..servers.dns import Dns
+from ..servers.endpoint import external_endpoint
+from ..servers.http_fault import HttpFault
+from ..servers.nginx import Nginx
+from ..servers.rclone_s3 import RcloneS3
+from ..servers.s3_fault import S3Fault
+from ..servers.tcp_proxy import TcpProxy
+from ..servers.tls import Authority
+from ..servers.weed import Weed
+
+
+def pytest_addoption(parser):
+    parser.addoption("--s3", default="weed", help="the real S3 server: weed, rclone, minio, or an endpoint URL with AWS_*")
+
+
+@pytest.fixture
+def payload():
+    """payload(size, seed=0) -> Content: .bytes() .sha256() .md5() .views(a, b) .write_to(path)."""
+    return Content
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    """The tests' certificate authority; .ca_file, .server_context(kind)."""
+    return Authority(str(tmp_path_factory.mktemp("ca")))
+
+
+@pytest.fixture(scope="session")
+def ca_file(authority):
+    """PEM file with the tests' CA."""
+    return authority.ca_file
+
+
+@pytest.fixture
+def sluice(tmp_path):
+    """The built binary in a fresh home: sluice("cp", ...) -> Result; .popen, .ok, .home, .work."""
+    binary = find_binary()
+    if binary is None:
+        pytest.fail("no sluice binary: `swift build`, or set SLUICE")
+    return Sluice(binary, tmp_path / "sluice")
+
+
+@pytest.fixture
+def another_sluice(tmp_path):
+    """another_sluice(name) -> Sluice with a home of its own (a second user or machine)."""
+    return lambda name: Sluice(find_binary(), tmp_path / f"sluice-{name}")
+
+
+@pytest.fixture
+def origin():
+    """A fresh scripted HTTP origin."""
+    with HttpFault() as server:
+        yield server
+
+
+@pytest.fixture
+def origin_tls(authority):
+    """The same over TLS with the tests' CA."""
+    with HttpFault(tls=authority.server_context()) as server:
+        yield server
+
+
+@pytest.fixture
+def make_origin(authority):
+    """make_origin(tls=None | a certificate kind of tls.KINDS, **HttpFault options): further origins."""
+    started = []
+
+    def make(tls=None, **options):
+        context = authority.server_context("good" if tls is True else tls) if tls else None
+        started.append(HttpFault(tls=context, **options).start())
+        return started[-1]
+    yield make
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def make_s3_fault(authority):
+    """make_s3_fault(tls=None | a certificate kind, **S3Fault options): further S3 fault servers."""
+    started = []
+
+    def make(tls=None, **options):
+        context = authority.server_context("good" if tls is True else tls) if tls else None
+        started.append(S3Fault(tls=context, ca_file=authority.ca_file if tls else None, **options).start())
+        return started[-1]
+    yield make
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def s3_fault(make_s3_fault):
+    """A fresh S3 fault server over HTTP with the bucket "bucket"; .endpoint is its S3Endpoint."""
+    return make_s3_fault()
+
+
+@pytest.fixture
+def s3_fault_tls(make_s3_fault):
+    """The same over TLS."""
+    return make_s3_fault(tls=True)
+
+
+@pytest.fixture
+def make_proxy():
+    """make_proxy(server or port): a TcpProxy in front of it."""
+    started = []
+
+    def make(target):
+        port, scheme = (target, "http") if isinstance(target, int) else (target.port, target.url.partition(":")[0])
+        started.append(TcpProxy(port, scheme).start())
+        return started[-1]
+    yield make
+    for proxy in started:
+        proxy.stop()
+
+
+@pytest.fixture(scope="session")
+def weed():
+    """SeaweedFS; .endpoint. One for the session: use a bucket of your own (`bucket`)."""
+    with Weed() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rclone_s3():
+    """rclone serve s3; .endpoint, .root."""
+    with RcloneS3() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3(request):
+    """The S3Endpoint of the real server that --s3 chose."""
+    choice = request.config.getoption("--s3")
+    if choice in ("weed", "rclone"):
+        return request.getfixturevalue({"weed": "weed", "rclone": "rclone_s3"}[choice]).endpoint
+    if choice == "minio":
+        return external_endpoint("minio", os.environ.get("AWS_ENDPOINT_URL", "http://127.0.0.1:9000"))
+    return external_endpoint("external", choice)
+
+
+@pytest.fixture
+def bucket(s3, request):
+    """A fresh bucket's name on the real server `s3`; emptied and removed afterwards."""
+    name = f"t{os.getpid()}-{abs(hash(request.node.nodeid)) % 10**10}"
+    s3.ensure_bucket(name)
+    yield name
+    empty_bucket(s3.client(), name)
+
+
+def empty_bucket(client, name):
+    """Removes objects, unfinished uploads and the bucket."""
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
+        for item in page.get("Contents", []):
+            client.delete_object(Bucket=name, Key=item["Key"])
+    for upload in client.list_multipart_uploads(Bucket=name).get("Uploads") or []:
+        client.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
+    client.delete_bucket(Bucket=name)
+
+
+@pytest.fixture(scope="session")
+def nginx(authority):
+    """nginx with and without TLS over .root; .url, .tls_url, .log()."""
+    with Nginx(authority=authority) as server:
+        yield server
+
+
+@pytest.fixture
+def dns(tmp_path):
+    """A DNS server whose answers a test chooses (N-08); sluice(..., prefix=dns.prefix) uses it. Needs root."""
+    if os.geteuid() != 0:
+        pytest.skip("port 53 and a mount namespace need root")
+    with Dns(str(tmp_path / "resolv.conf")) as server:
+        yield server
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """small_disk("16M", inodes=None) -> the path of a tmpfs of that size (L-01, L-02). Needs root."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a tmpfs needs root")
+    mounted = []
+
+    def make(size, inodes=None):
+        path = tmp_path / f"disk{len(mounted)}"
+        path.mkdir()
+        options = f"size={size}" + (f",nr_inodes={inodes}" if inodes else "")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "sluice-test", path], check=True)
+        mounted.append(path)
+        return path
+    yield make
+    for path in mounted:
+        subprocess.run(["umount", "--lazy", path], check=True)
