@@ -38,7 +38,7 @@ package struct LocalPath: Hashable, Sendable, CustomStringConvertible {
     package var isDotted: Bool { [[], [0x2E], [0x2E, 0x2E]].contains(baseName) }
 
     /// The path of something below.
-    package func appending(_ relative: some Collection<UInt8>) -> LocalPath {
+    package func appending(_ relative: some Sequence<UInt8>) -> LocalPath {
         LocalPath(absolute: bytes + [LocalPath.slash] + Array(relative))
     }
 

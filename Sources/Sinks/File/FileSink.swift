@@ -1,0 +1,66 @@
+import Glibc
+import SluiceBytes
+import SluicePipeline
+
+/// A directory of the local file system, or the place of one file.
+///
+/// Files appear under their final names only when their bytes are durable: a temporary beside the target, fsync,
+/// publication without clobbering, fsync of the directory. Nothing leaves the root (`SafeName`, `DirectoryRoot`).
+package struct FileSink: Sink {
+    /// How often the disk was asked for durability.
+    package let counters: SyncCounters
+    let path: LocalPath
+    let root: DirectoryRoot
+    let group: SyncGroup
+    let time: any TimeSource
+    private let parent: DirectoryRoot
+
+    package var location: String { path.description + (path.namesDirectory ? "/" : "") }
+
+    /// A sink at `path`: relative to the working directory, absolute, or a `file:` URL. Nothing is made before the
+    /// first object.
+    ///
+    /// - Throws: `.usage` if the path is empty, holds a NUL, or is a `file:` URL of another host.
+    package init(path text: String, time: any TimeSource = SystemTime()) throws(SluiceError) {
+        try self.init(path: text, time: time, calls: SyncCalls())
+    }
+
+    init(
+        path text: String,
+        time: any TimeSource = SystemTime(),
+        calls: SyncCalls,
+        usesOpenat2: Bool = true
+    ) throws(SluiceError) {
+        guard let path = LocalPath(text) else {
+            throw SluiceError(.usage, object: Printable.text(text), "this is no path of this machine")
+        }
+        let counters = SyncCounters()
+        let counted = calls.counted(counters)
+        self.path = path
+        self.time = time
+        self.counters = counters
+        root = DirectoryRoot(path, calls: counted, usesOpenat2: usesOpenat2)
+        parent = DirectoryRoot(path.parent, calls: counted, usesOpenat2: usesOpenat2)
+        group = SyncGroup(calls: counted)
+    }
+
+    /// Whether the path was written with a trailing `/`, ends in `.` or `..`, or is a directory now.
+    package func isContainer() async throws -> Bool {
+        if path.namesDirectory || path.isDotted { return true }
+        do {
+            return try FileStatus(path.bytes, following: true).kind == .directory
+        } catch where error.number == ENOENT {
+            return false
+        } catch {
+            throw SluiceError(error, "look at the target", object: location)
+        }
+    }
+
+    package func target(_ relativeKey: ObjectKey) throws -> any SinkTarget {
+        if !relativeKey.bytes.isEmpty { return FileTarget(root: root, name: try SafeName(relativeKey), group: group) }
+        guard !path.namesDirectory, !path.isDotted else {
+            throw SluiceError(.unsafeName, object: location, "a directory cannot hold the bytes of an object")
+        }
+        return FileTarget(root: parent, name: try SafeName(ObjectKey(bytes: path.baseName)), group: group)
+    }
+}

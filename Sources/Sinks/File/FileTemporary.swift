@@ -1,0 +1,131 @@
+import CLinux
+import Glibc
+import SluiceBytes
+import SluicePipeline
+
+/// The file beside its target that bytes go to before they are proven.
+///
+/// Whoever writes holds its `flock(2)`: a worker that was stopped and wakes again never shares a file with the one
+/// that took over, and `cleanup` sees which files are in use. The kernel drops the lock with the last descriptor,
+/// so no crash leaves one behind.
+struct FileTemporary: Sendable {
+    /// Below `directory`.
+    let name: [UInt8]
+    let directory: OwnedDescriptor
+    let file: OwnedDescriptor
+    let identity: FileIdentity
+
+    /// What another process needs to find it again: version, device, inode, name.
+    var record: [UInt8] { FileTemporary.record(identity, name) }
+
+    static func record(_ identity: FileIdentity, _ name: [UInt8]) -> [UInt8] {
+        Array("1 \(identity.device) \(identity.inode) ".utf8) + name
+    }
+
+    /// Makes a new one for the target `base`.
+    static func create(for base: [UInt8], in directory: OwnedDescriptor) throws(SystemFailure) -> FileTemporary {
+        var generator = SystemRandomNumberGenerator()
+        while true {
+            let name = TemporaryName.make(for: base, random: generator.next())
+            CrashPoint.step()
+            do {
+                // 0600 until the bytes are proven. O_EXCL: "if pathname is a symbolic link, then open() fails".
+                let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW
+                let file = try OwnedDescriptor.open(name, in: directory, flags, mode: 0o600)
+                CrashPoint.step()
+                try SystemFailure.check("flock") { flock(file.raw, LOCK_EX | LOCK_NB) }
+                let identity = FileIdentity(try file.status())
+                return FileTemporary(name: name, directory: directory, file: file, identity: identity)
+            } catch where error.number == EEXIST {
+                continue
+            }
+        }
+    }
+
+    /// The one that an earlier session left, if it is still there, still ours alone, not longer than `size`, and
+    /// nobody writes to it.
+    static func reopen(
+        _ record: [UInt8],
+        size: UInt64?,
+        in directory: OwnedDescriptor
+    ) throws(SystemFailure) -> FileTemporary? {
+        let fields = record.split(separator: UInt8(ascii: " "), maxSplits: 3)
+        guard fields.count == 4, fields[0] == [UInt8(ascii: "1")],
+            let device = UInt64(String(decoding: fields[1], as: UTF8.self)),
+            let inode = UInt64(String(decoding: fields[2], as: UTF8.self)),
+            TemporaryName.isOne(Array(fields[3])), !fields[3].contains(UInt8(ascii: "/")), !fields[3].contains(0)
+        else { return nil }
+        let name = Array(fields[3])
+        let identity = FileIdentity(device: device, inode: inode)
+        guard let file = try openOwn(name, identity, in: directory) else { return nil }
+        let temporary = FileTemporary(name: name, directory: directory, file: file, identity: identity)
+        let status = try file.status()
+        // Two names: it was published by link(2) and only the unlink was lost. Writing to it would change the target.
+        if status.links > 1 || status.size > size ?? .max {
+            try temporary.remove()
+            return nil
+        }
+        return temporary
+    }
+
+    private static func openOwn(
+        _ name: [UInt8],
+        _ identity: FileIdentity,
+        in directory: OwnedDescriptor
+    ) throws(SystemFailure) -> OwnedDescriptor? {
+        do {
+            let file = try OwnedDescriptor.open(name, in: directory, O_RDWR | O_NOFOLLOW | O_NONBLOCK)
+            let status = try file.status()
+            guard status.kind == .regular, FileIdentity(status) == identity else { return nil }
+            try SystemFailure.check("flock") { flock(file.raw, LOCK_EX | LOCK_NB) }
+            // Whoever held the lock before may have removed the name meanwhile.
+            return try FileIdentity(FileStatus(name, in: directory)) == identity ? file : nil
+        } catch where [ENOENT, EWOULDBLOCK, ELOOP, ENXIO, EISDIR].contains(error.number) {
+            return nil
+        }
+    }
+
+    /// Reserves room for `size` bytes, so that a full disk is met before the first byte, not after the last.
+    func reserve(_ size: UInt64) throws(SystemFailure) {
+        guard size > 0 else { return }
+        guard let count = Int64(exactly: size) else { throw SystemFailure("fallocate", EFBIG) }
+        do {
+            try SystemFailure.check("fallocate") { sluice_reserve(file.raw, count) }
+        } catch where [ENOTSUP, ENOSYS, EINVAL].contains(error.number) {
+            // fallocate(2): not every file system can; the write itself then meets the full disk.
+        }
+    }
+
+    /// Removes the name, if it still is this file's.
+    func remove() throws(SystemFailure) {
+        do {
+            guard try FileIdentity(FileStatus(name, in: directory)) == identity else { return }
+            try SystemFailure.check("unlink") { name.withCPath { unlinkat(directory.raw, $0, 0) } }
+        } catch where error.number == ENOENT {
+            // It is gone: published, or removed before.
+        }
+    }
+
+    /// Gives the file the name `base`, in place of whatever has it.
+    func replace(_ base: [UInt8]) throws(SystemFailure) {
+        try SystemFailure.check("rename") {
+            name.withCPath { from in base.withCPath { renameat(directory.raw, from, directory.raw, $0) } }
+        }
+    }
+
+    /// Gives the file the name `base`; fails with EEXIST if anything has it.
+    func publishNew(_ base: [UInt8]) throws(SystemFailure) {
+        do {
+            try SystemFailure.check("rename") {
+                name.withCPath { from in base.withCPath { sluice_rename_noreplace(directory.raw, from, $0) } }
+            }
+        } catch where [EINVAL, ENOSYS, ENOTSUP].contains(error.number) {
+            // renameat2(2): "EINVAL: the filesystem does not support one of the flags". A link never replaces.
+            try SystemFailure.check("link") {
+                name.withCPath { from in base.withCPath { linkat(directory.raw, from, directory.raw, $0, 0) } }
+            }
+            CrashPoint.step()
+            try remove()
+        }
+    }
+}
