@@ -32,6 +32,7 @@ final class CommitQueue: Sendable {
     /// Runs `body` in a transaction that others may share, and returns once that is durable.
     ///
     /// Not cancellable: what was asked for is written, and the caller knows its outcome.
+    @discardableResult
     func perform<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
         do {
             return try await withCheckedThrowingContinuation { continuation in

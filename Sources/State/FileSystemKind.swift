@@ -51,8 +51,8 @@ package struct FileSystemKind: Sendable, Hashable {
                 continue
             }
             let point = unescaped(fields[4])
-            let inside = point == [UInt8(ascii: "/")] || path.utf8.elementsEqual(point)
-                || path.utf8.starts(with: point + [UInt8(ascii: "/")])
+            let prefix = point == [UInt8(ascii: "/")] ? point : point + [UInt8(ascii: "/")]
+            let inside = path.utf8.elementsEqual(point) || path.utf8.starts(with: prefix)
             if inside, point.count >= best?.length ?? 0 { best = (point.count, String(fields[dash + 1])) }
         }
         return best?.type

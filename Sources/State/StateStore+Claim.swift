@@ -106,40 +106,4 @@ extension StateStore: TransferQueue {
     package func journal(of claim: ClaimedTransfer) -> any TransferJournal {
         StateJournal(store: self, claim: claim)
     }
-
-    /// `runnable` counts to 10,000 and no further: a worker asks whether there is anything, often.
-    package func outlook(job: JobID?) async throws -> QueueOutlook {
-        try await read { [registry, clock, leases] db in
-            let now = clock.now()
-            let mine = job == nil ? "needs_command = 0" : "job = :job"
-            let arguments: StatementArguments = ["job": job?.value, "now": now]
-            func count(_ condition: String) throws -> Int {
-                let sql = "SELECT count(*) AS n FROM (SELECT 1 FROM transfer WHERE \(condition) AND \(mine) LIMIT 10000)"
-                return try db.row(sql, Self.used(arguments, in: sql))?.required("n") ?? 0
-            }
-            var runnable = try count("state = 'queued'") + count("state = 'delayed' AND not_before <= :now")
-            var elsewhere = 0
-            let running = "SELECT owner, boot, lease_until FROM transfer WHERE state = 'running' AND \(mine)"
-            for row in try db.rows(running, Self.used(arguments, in: running)) {
-                let owner: String = try row.required("owner")
-                if owner == registry.name { continue }
-                let boot: String? = row.optional("boot")
-                let until: Int64 = row.optional("lease_until") ?? 0
-                let lives = boot == leases.boot && until >= leases.now() && registry.isAlive(owner)
-                if lives { elsewhere += 1 } else { runnable += 1 }
-            }
-            let next = "SELECT min(not_before) AS due FROM transfer WHERE state = 'delayed' AND not_before > :now AND \(mine)"
-            let due: Int64? = try db.row(next, Self.used(arguments, in: next))?.optional("due")
-            return QueueOutlook(
-                runnable: runnable,
-                elsewhere: elsewhere,
-                nextDue: due.map { .milliseconds($0 - now) }
-            )
-        }
-    }
-
-    /// GRDB refuses arguments that the statement does not name.
-    private static func used(_ arguments: StatementArguments, in sql: String) -> StatementArguments {
-        arguments
-    }
 }
