@@ -141,9 +141,18 @@ let package = Package(
             path: "Tests/S3Tests",
             swiftSettings: strict
         ),
+        .executableTarget(
+            name: "state-worker",
+            dependencies: ["SluiceState", "SluicePipeline", "SluiceBytes"],
+            path: "Tests/StateWorker",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "StateTests",
-            dependencies: ["SluiceState", "SluicePipeline", "SluiceBytes", "SluiceTestSupport"],
+            dependencies: [
+                "SluiceState", "SluicePipeline", "SluiceBytes", "SluiceTestSupport", "state-worker",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
             path: "Tests/StateTests",
             swiftSettings: strict
         ),

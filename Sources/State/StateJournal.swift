@@ -1,0 +1,141 @@
+import FoundationEssentials
+internal import GRDB
+import SluiceBytes
+import SluicePipeline
+import Synchronization
+
+/// The journal of one claim, in the state store. What every method guarantees is said on `TransferJournal`.
+final class StateJournal: TransferJournal {
+    private let store: StateStore
+    private let claim: ClaimedTransfer
+    /// What is in `hashed_part` already: only what is new is written.
+    private let saved = Mutex<[Int: Digest]>([:])
+
+    init(store: StateStore, claim: ClaimedTransfer) {
+        self.store = store
+        self.claim = claim
+    }
+
+    func snapshot() async throws -> JournalSnapshot? {
+        let snapshot = try await store.read { [claim, owner = store.registry.name] db in
+            try Self.check(claim, owner, db)
+            return try JournalSnapshot(of: claim.id, db)
+        }
+        saved.withLock { $0 = snapshot?.hashedParts ?? [:] }
+        return snapshot
+    }
+
+    func begin(pin: Pin, size: UInt64?, partSize: UInt64) async throws {
+        let encoded = try PinText.encode(pin)
+        let isNew = try await mutate { id, db in
+            if let row = try db.row("SELECT pin, size, part_size FROM journal WHERE transfer = ?", [id.value]),
+                let known: String = row.optional("pin"), known.utf8.elementsEqual(encoded.utf8),
+                row.byteCount("size") == size, row.byteCount("part_size") == partSize
+            {
+                return false
+            }
+            try Self.forget(id, db)
+            try db.run(
+                "INSERT INTO journal (transfer, pin, size, part_size) VALUES (?, ?, ?, ?)",
+                [id.value, encoded, size?.stored, partSize.stored]
+            )
+            return true
+        }
+        if isNew { saved.withLock { $0 = [:] } }
+    }
+
+    func save(session: [UInt8]) async throws {
+        try await mutate { id, db in
+            let changed = try db.run(
+                "UPDATE journal SET session = ? WHERE transfer = ?",
+                [Data(session), id.value]
+            )
+            try Self.requireBegun(changed)
+        }
+    }
+
+    func record(
+        _ receipt: PartReceipt,
+        digestState: [UInt8]?,
+        digestOffset: UInt64,
+        hashedParts: [Int: Digest]
+    ) async throws {
+        let fresh = saved.withLock { saved in hashedParts.filter { saved[$0.key] != $0.value } }
+        try await mutate { id, db in
+            try Self.insert(receipt, id, db)
+            // Two parts may end at once and be written in either order: the digest only moves forward.
+            let changed = try db.run(
+                """
+                UPDATE journal SET
+                    digest_state = CASE WHEN digest_offset <= :offset THEN :state ELSE digest_state END,
+                    digest_offset = max(digest_offset, :offset)
+                WHERE transfer = :id
+                """,
+                ["offset": digestOffset.stored, "state": digestState.map { Data($0) }, "id": id.value]
+            )
+            try Self.requireBegun(changed)
+            for (index, digest) in fresh {
+                try db.run(
+                    "INSERT OR REPLACE INTO hashed_part (transfer, idx, crc32c) VALUES (?, ?, ?)",
+                    [id.value, index, Data(digest.bytes)]
+                )
+            }
+            // Progress: neither the attempts nor the deaths before it count any more.
+            try db.run("UPDATE transfer SET attempts = 0, deaths = 0 WHERE id = ?", [id.value])
+        }
+        saved.withLock { $0.merge(fresh) { _, new in new } }
+    }
+
+    private static func insert(_ receipt: PartReceipt, _ id: TransferID, _ db: Database) throws {
+        try db.run(
+            """
+            INSERT OR REPLACE INTO part (transfer, idx, lower, upper, tag, crc32c, digests)
+            VALUES (?, ?, ?, ?, ?, ?, ?)
+            """,
+            [
+                id.value, receipt.part.index, receipt.part.range.lower.stored, receipt.part.range.upper.stored,
+                receipt.tag, Data(receipt.crc32c.bytes), DigestText.encode(receipt.digests),
+            ]
+        )
+    }
+
+    func willCommit() async throws {
+        try await mutate { id, db in
+            try Self.requireBegun(try db.run("UPDATE journal SET committing = 1 WHERE transfer = ?", [id.value]))
+        }
+    }
+
+    func reset() async throws {
+        try await mutate { id, db in try Self.forget(id, db) }
+        saved.withLock { $0 = [:] }
+    }
+
+    /// Removes a transfer's session, receipts and digests.
+    static func forget(_ id: TransferID, _ db: Database) throws {
+        for table in ["part", "hashed_part", "journal"] {
+            try db.run("DELETE FROM \(table) WHERE transfer = ?", [id.value])
+        }
+    }
+
+    private func mutate<Value: Sendable>(
+        _ body: @escaping @Sendable (TransferID, Database) throws -> Value
+    ) async throws -> Value {
+        try await store.commits.perform { [claim, owner = store.registry.name] db in
+            try Self.check(claim, owner, db)
+            return try body(claim.id, db)
+        }
+    }
+
+    /// The fence: in the same transaction as what it guards.
+    private static func check(_ claim: ClaimedTransfer, _ owner: String, _ db: Database) throws {
+        let row = try db.row(
+            "SELECT 1 FROM transfer WHERE id = ? AND fence = ? AND owner = ? AND state = 'running'",
+            [claim.id.value, claim.fence, owner]
+        )
+        if row == nil { throw StateFault.leased(claim.id) }
+    }
+
+    private static func requireBegun(_ changed: Int) throws {
+        if changed == 0 { throw SluiceError(.internalFault, "the journal was written before it was begun") }
+    }
+}

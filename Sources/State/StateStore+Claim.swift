@@ -1,0 +1,109 @@
+internal import GRDB
+import SluiceBytes
+import SluicePipeline
+
+/// Claims: who may work on what, for how long.
+extension StateStore: TransferQueue {
+    /// Delayed rows that one claim promotes at most: bounds a claim after an outage that delayed everything.
+    private static let promotionLimit = 1_000
+
+    package func claim(
+        limit: Int,
+        job: JobID?,
+        perHost: Int,
+        running: [String: Int]
+    ) async throws -> [ClaimedTransfer] {
+        guard limit > 0 else { return [] }
+        let lease = Lease(worker: registry.name, boot: leases.boot, until: leases.now() + leaseLength)
+        return try await commits.perform { [registry, clock, leases] db in
+            let now = clock.now()
+            try Leases.reap(registry, boot: leases.boot, time: leases.now(), now: now, db)
+            try Self.promote(now: now, db)
+            let heads = try RunnableHeads(db: db, job: job).best(limit, perHost: perHost, running: running)
+            return try heads.map { try Self.take($0, lease, db) }
+        }
+    }
+
+    private struct Lease: Sendable {
+        var worker: String
+        var boot: String
+        var until: Int64
+    }
+
+    private static func promote(now: Int64, _ db: Database) throws {
+        try db.run(
+            """
+            UPDATE transfer SET state = 'queued', not_before = NULL WHERE id IN (
+                SELECT id FROM transfer INDEXED BY transfer_delayed
+                WHERE state = 'delayed' AND not_before <= ? ORDER BY not_before LIMIT \(promotionLimit))
+            """,
+            [now]
+        )
+    }
+
+    /// The attempt is counted before it starts: one that kills its worker is counted too.
+    private static func take(_ id: Int64, _ lease: Lease, _ db: Database) throws -> ClaimedTransfer {
+        try db.run(
+            """
+            UPDATE transfer SET state = 'running', fence = fence + 1, owner = ?, boot = ?, lease_until = ?,
+                attempts = attempts + 1, wanted = NULL
+            WHERE id = ?
+            """,
+            [lease.worker, lease.boot, lease.until, id]
+        )
+        guard let row = try db.row("SELECT * FROM transfer WHERE id = ?", [id]) else {
+            preconditionFailure("a row that was just updated is there")
+        }
+        let attempts: Int = try row.required("attempts")
+        return ClaimedTransfer(
+            id: TransferID(id),
+            job: JobID(try row.required("job")),
+            request: try TransferRequest(row),
+            fence: try row.required("fence"),
+            attempts: attempts - 1,
+            priority: try row.required("priority")
+        )
+    }
+
+    package func release(_ claims: [ClaimedTransfer]) async throws {
+        guard !claims.isEmpty else { return }
+        try await commits.perform { [registry, clock] db in
+            for claim in claims {
+                try db.run(
+                    """
+                    UPDATE transfer SET state = coalesce(wanted, 'queued'),
+                        finished_at = CASE WHEN wanted = 'cancelled' THEN ? END,
+                        wanted = NULL, owner = NULL, boot = NULL, lease_until = NULL,
+                        attempts = max(attempts - 1, 0)
+                    WHERE id = ? AND fence = ? AND owner = ? AND state = 'running'
+                    """,
+                    [clock.now(), claim.id.value, claim.fence, registry.name]
+                )
+            }
+        }
+    }
+
+    package func heartbeat(_ claims: [ClaimedTransfer]) async throws -> [TransferID: TransferState] {
+        guard !claims.isEmpty else { return [:] }
+        let until = leases.now() + leaseLength
+        return try await commits.perform { [registry] db in
+            var wanted: [TransferID: TransferState] = [:]
+            for claim in claims {
+                let row = try db.row(
+                    """
+                    UPDATE transfer SET lease_until = ?
+                    WHERE id = ? AND fence = ? AND owner = ? AND state = 'running' RETURNING wanted
+                    """,
+                    [until, claim.id.value, claim.fence, registry.name]
+                )
+                guard let state: String = row?.optional("wanted") else { continue }
+                wanted[claim.id] = TransferState(rawValue: state)
+            }
+            return wanted
+        }
+    }
+
+    package func journal(of claim: ClaimedTransfer) -> any TransferJournal {
+        StateJournal(store: self, claim: claim)
+    }
+}

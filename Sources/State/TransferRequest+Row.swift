@@ -1,0 +1,23 @@
+internal import GRDB
+import SluicePipeline
+
+extension TransferRequest {
+    /// A request from its row.
+    init(_ row: Row) throws {
+        let overwrite: String = try row.required("overwrite")
+        guard let overwrite = OverwritePolicy(rawValue: overwrite) else {
+            throw SluiceError(.state, "the state file is damaged: `\(overwrite)` is no overwrite policy")
+        }
+        let needsCommand: Int = try row.required("needs_command")
+        self.init(
+            source: try row.required("source"),
+            target: try row.required("target"),
+            settings: try row.required("settings"),
+            overwrite: overwrite,
+            expectedSHA256: row.optional("expected_sha256"),
+            needsCommand: needsCommand != 0,
+            host: try row.required("host"),
+            size: row.byteCount("size")
+        )
+    }
+}
