@@ -19,20 +19,20 @@ extension JournalSnapshot {
             digestState: row.bytes("digest_state"),
             digestOffset: row.byteCount("digest_offset") ?? 0,
             hashedParts: try Self.hashedParts(of: id, db),
-            committing: committing != 0
+            committing: committing != 0,
+            commitDigest: row.bytes("commit_digest").flatMap { Digest(.sha256, bytes: $0) }
         )
     }
 
     private static func receipts(of id: TransferID, _ db: Database) throws -> [PartReceipt] {
         try db.rows("SELECT * FROM part WHERE transfer = ? ORDER BY idx", [id.value]).map { row in
             guard let lower = row.byteCount("lower"), let upper = row.byteCount("upper"),
-                let crc32c = Digest(.crc32c, bytes: row.bytes("crc32c") ?? []),
                 let digests = DigestText.decode(try row.required("digests"))
             else { throw SluiceError(.state, "the state file is damaged: a part's row of transfer \(id)") }
             return PartReceipt(
                 part: Part(index: try row.required("idx"), range: ByteRange(lower, upper)),
                 tag: try row.required("tag"),
-                crc32c: crc32c,
+                crc32c: row.bytes("crc32c").flatMap { Digest(.crc32c, bytes: $0) },
                 digests: digests
             )
         }

@@ -73,6 +73,7 @@ enum Schema {
             size INTEGER,
             session BLOB,
             committing INTEGER NOT NULL DEFAULT 0,
+            commit_digest BLOB,
             digest_state BLOB,
             digest_offset INTEGER NOT NULL DEFAULT 0
         ) STRICT
@@ -84,7 +85,7 @@ enum Schema {
             lower INTEGER NOT NULL,
             upper INTEGER NOT NULL,
             tag TEXT NOT NULL,
-            crc32c BLOB NOT NULL,
+            crc32c BLOB,
             digests TEXT NOT NULL,
             PRIMARY KEY (transfer, idx)
         ) STRICT, WITHOUT ROWID

@@ -94,14 +94,18 @@ final class StateJournal: TransferJournal {
             """,
             [
                 id.value, receipt.part.index, receipt.part.range.lower.stored, receipt.part.range.upper.stored,
-                receipt.tag, Data(receipt.crc32c.bytes), DigestText.encode(receipt.digests),
+                receipt.tag, receipt.crc32c.map { Data($0.bytes) }, DigestText.encode(receipt.digests),
             ]
         )
     }
 
-    func willCommit() async throws {
+    func willCommit(sha256: Digest?) async throws {
         try await mutate { id, db in
-            try Self.requireBegun(try db.run("UPDATE journal SET committing = 1 WHERE transfer = ?", [id.value]))
+            let changed = try db.run(
+                "UPDATE journal SET committing = 1, commit_digest = ? WHERE transfer = ?",
+                [sha256.map { Data($0.bytes) }, id.value]
+            )
+            try Self.requireBegun(changed)
         }
     }
 

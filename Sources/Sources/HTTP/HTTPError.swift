@@ -9,32 +9,56 @@ extension SluiceError {
         switch status {
         case 401:
             self.init(
-                .notAuthorised, object: object, "the server wants credentials (401)",
-                remedy: "give them with -H 'Authorization: …'", retry: .park)
+                .notAuthorised,
+                object: object,
+                "the server wants credentials (401)",
+                remedy: "give them with -H 'Authorization: …'",
+                retry: .park
+            )
         case 403:
             self.init(
-                .notAuthorised, object: object, "the server refuses (403)",
-                remedy: "check the credentials; a signed URL may have expired", retry: .park)
+                .notAuthorised,
+                object: object,
+                "the server refuses (403)",
+                remedy: "check the credentials; a signed URL may have expired",
+                retry: .park
+            )
         case 407:
             self.init(
-                .notAuthorised, object: object, "the proxy wants credentials (407)", remedy: "give them in the proxy's URL",
-                retry: .park)
+                .notAuthorised,
+                object: object,
+                "the proxy wants credentials (407)",
+                remedy: "give them in the proxy's URL",
+                retry: .park
+            )
         case 404, 410:
             self.init(.notFound, object: object, "the server does not have it (\(status))", remedy: "check the URL")
         case 429, 503:
             self.init(
-                .throttled, object: object, "the server asks for patience (\(status))",
-                remedy: "lower --transfers or --connections", retry: again)
+                .throttled,
+                object: object,
+                "the server asks for patience (\(status))",
+                remedy: "lower --transfers or --connections",
+                retry: again
+            )
         case 408, 421, 425, 499, 500, 502, 504, 520...530:
             self.init(.serverFailed, object: object, "the server failed (\(status))", retry: again)
         case 511:
             self.init(
-                .network, object: object, "the network wants a login first (511)",
-                remedy: "sign in to the network", retry: .park)
+                .network,
+                object: object,
+                "the network wants a login first (511)",
+                remedy: "sign in to the network",
+                retry: .park
+            )
         default:
             self.init(
-                .badAnswer, object: object, "the server answered \(status)", remedy: "check the URL",
-                retry: status >= 500 ? .backoff : .never)
+                .badAnswer,
+                object: object,
+                "the server answered \(status)",
+                remedy: "check the URL",
+                retry: status >= 500 ? .backoff : .never
+            )
         }
     }
 }

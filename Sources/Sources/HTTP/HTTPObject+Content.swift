@@ -37,9 +37,12 @@ extension HTTPObject {
         let isError = type.hasPrefix("application/json") && HTTPObject.modelEndings.contains(ending)
         guard isPage || isError else { return }
         throw SluiceError(
-            .notAuthorised, object: location,
+            .notAuthorised,
+            object: location,
             "the server sent \(Printable.text(String(type.prefix(60)))) where a .\(Printable.text(ending)) file was asked for",
-            remedy: "it is most likely a login or error page: check the credentials and the URL", retry: .park)
+            remedy: "it is most likely a login or error page: check the credentials and the URL",
+            retry: .park
+        )
     }
 
     func checkEncoding(_ response: HTTPResponse) throws {
@@ -47,9 +50,11 @@ extension HTTPObject {
             !encoding.isEmpty
         else { return }
         throw SluiceError(
-            .badAnswer, object: location,
+            .badAnswer,
+            object: location,
             "the server encoded the body (\(Printable.text(String(encoding.prefix(40))))) although only identity was asked for",
-            remedy: "use a server or mirror that serves the file as it is")
+            remedy: "use a server or mirror that serves the file as it is"
+        )
     }
 
     private static let pageEndings: Set<String> = [
@@ -58,6 +63,7 @@ extension HTTPObject {
 
     private static let modelEndings: Set<String> = [
         "safetensors", "gguf", "ggml", "ckpt", "pt", "pth", "bin", "onnx", "zip", "tar", "gz", "tgz", "xz", "zst", "7z",
-        "whl", "iso", "img", "msgpack", "npz", "npy", "parquet", "h5", "pkl", "tflite", "engine", "mlmodel", "webdataset",
+        "whl", "iso", "img", "msgpack", "npz", "npy", "parquet", "h5", "pkl", "tflite", "engine", "mlmodel",
+        "webdataset",
     ]
 }

@@ -95,7 +95,11 @@ final class HTTPObject: SourceObject {
         guard plain.response.status == 200 else {
             plain.response.body.cancel()
             throw SluiceError(
-                httpStatus: plain.response.status, headers: plain.response.headers, object: location, now: now())
+                httpStatus: plain.response.status,
+                headers: plain.response.headers,
+                object: location,
+                now: now()
+            )
         }
         do {
             try checkContent(plain.response, plain.url)
@@ -121,15 +125,20 @@ final class HTTPObject: SourceObject {
         let headers = response.headers
         let modified = headers["Last-Modified"]
         let tag = headers["ETag"].flatMap { ETag($0) }
-        let pin: Pin = tag.flatMap { $0.isStrong ? .etag($0.description, size: size) : nil }
+        let pin: Pin =
+            tag.flatMap { $0.isStrong ? .etag($0.description, size: size) : nil }
             ?? .weak(size: size, modified: modified)
         var content: [String: String] = [:]
         for name in ["content-type", "content-language", "cache-control"] { content[name] = headers[name] }
         let proposed = headers["Content-Disposition"].flatMap { ContentDisposition.fileName($0) }
         return ObjectInfo(
-            size: size, pin: pin, supportsRanges: supportsRanges, contentHeaders: content,
+            size: size,
+            pin: pin,
+            supportsRanges: supportsRanges,
+            contentHeaders: content,
             modified: modified.flatMap { HTTPDate($0, now: now())?.unixSeconds },
-            proposedName: proposed.map { ObjectKey(bytes: $0) } ?? nameInURL)
+            proposedName: proposed.map { ObjectKey(bytes: $0) } ?? nameInURL
+        )
     }
 
     // MARK: - Reading
@@ -163,7 +172,11 @@ final class HTTPObject: SourceObject {
         guard answer.response.status == 200 else {
             answer.response.body.cancel()
             throw SluiceError(
-                httpStatus: answer.response.status, headers: answer.response.headers, object: location, now: now())
+                httpStatus: answer.response.status,
+                headers: answer.response.headers,
+                object: location,
+                now: now()
+            )
         }
         return RemoteStream(answer.response.body, object: location)
     }
@@ -173,9 +186,12 @@ final class HTTPObject: SourceObject {
         case 206:
             guard let (range, total) = HTTPObject.contentRange(response), range == asked else {
                 throw SluiceError(
-                    .badAnswer, object: location,
+                    .badAnswer,
+                    object: location,
                     "bytes \(asked) were asked for, the answer is \(HTTPObject.shown(response, "Content-Range"))",
-                    remedy: "the server's ranges are broken; try --connections 1 or another mirror", retry: .backoff)
+                    remedy: "the server's ranges are broken; try --connections 1 or another mirror",
+                    retry: .backoff
+                )
             }
             let seen = info(response, size: total, supportsRanges: true)
             guard isSame(seen, pinned) else { throw changed(pinned, seen) }
@@ -184,8 +200,12 @@ final class HTTPObject: SourceObject {
             let seen = info(response, size: HTTPObject.contentLength(response), supportsRanges: false)
             if seen.pin == pinned.pin {
                 throw SluiceError(
-                    .badAnswer, object: location, "the server ignores the range \(asked) that it granted before",
-                    remedy: "the transfer starts over", retry: .restart)
+                    .badAnswer,
+                    object: location,
+                    "the server ignores the range \(asked) that it granted before",
+                    remedy: "the transfer starts over",
+                    retry: .restart
+                )
             }
             throw changed(pinned, seen)
         case 412: throw changed(pinned, info(response, size: nil, supportsRanges: true))
@@ -211,8 +231,12 @@ final class HTTPObject: SourceObject {
 
     private func changed(_ old: ObjectInfo, _ new: ObjectInfo) -> SluiceError {
         SluiceError(
-            .sourceChanged, object: location, "it changed while it was read: it was \(old.pin), it is \(new.pin) now",
-            remedy: "run the command again", retry: .restart)
+            .sourceChanged,
+            object: location,
+            "it changed while it was read: it was \(old.pin), it is \(new.pin) now",
+            remedy: "run the command again",
+            retry: .restart
+        )
     }
 
     func confirmUnchanged(_ info: ObjectInfo) async throws {}

@@ -36,14 +36,23 @@ struct RedirectFollower: Sendable {
                 throw SluiceError.remote(error, object: object)
             }
             switch RedirectPolicy.decide(
-                method: "GET", url: current, status: response.status, headers: response.headers, hops: hops)
+                method: "GET",
+                url: current,
+                status: response.status,
+                headers: response.headers,
+                hops: hops
+            )
             {
             case .final:
                 return Answer(response: response, url: current)
             case .refuse(let reason):
                 response.body.cancel()
                 throw SluiceError(
-                    .badAnswer, object: object, reason.rawValue, remedy: "give the file's own URL")
+                    .badAnswer,
+                    object: object,
+                    reason.rawValue,
+                    remedy: "give the file's own URL"
+                )
             case .follow(let next, let sameOrigin):
                 response.body.cancel()
                 if !sameOrigin { policy = RedirectPolicy.addressPolicy(after: response.peer) }

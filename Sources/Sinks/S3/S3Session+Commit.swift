@@ -1,0 +1,194 @@
+import SluiceBytes
+import SluicePipeline
+import SluiceRemote
+import SluiceS3
+
+/// The commit: a status is never taken for success, and a lost answer is resolved by the write token.
+extension S3Session {
+    func commit(_ request: CommitRequest) async throws -> StoredObject {
+        CrashPoint.step()
+        do {
+            try await makeObject(request)
+        } catch let error as S3Error {
+            guard let ours = try await lookedUp(after: error) else { throw try await verdict(error, request) }
+            return try await stored(ours, request)
+        } catch {
+            guard let ours = try await ownObject() else { throw SluiceError.remote(error, object: location) }
+            return try await stored(ours, request)
+        }
+        CrashPoint.step()
+        guard let object = try await ownObject() else {
+            throw SluiceError(
+                .unconfirmed,
+                object: location,
+                "the server acknowledged the object and does not have it",
+                remedy: "run the command again",
+                retry: .backoff
+            )
+        }
+        return try await stored(object, request)
+    }
+
+    private func makeObject(_ request: CommitRequest) async throws {
+        switch state.mode {
+        case .put: _ = try await putStaged(request, condition(client.quirks.conditionalWrites))
+        case .copy: try await copyWhole(request)
+        case .multipart: try await complete(request)
+        }
+    }
+
+    private func complete(_ request: CommitRequest) async throws {
+        let checksum = S3Session.checksum(client)
+        let parts = request.receipts.map { receipt in
+            S3CompletedPart(
+                number: receipt.part.index + 1,
+                etag: receipt.tag,
+                checksum: checksum == .crc32c ? receipt.crc32c.map { S3Checksum($0) } : nil
+            )
+        }
+        var options = S3Client.CompleteOptions()
+        options.condition = condition(client.quirks.conditionalComplete)
+        options.size = request.size
+        options.customerKey = settings.customerKey
+        _ = try await client.completeMultipartUpload(
+            bucket: connection.bucket,
+            key: key.s3,
+            uploadID: state.uploadID,
+            parts: parts,
+            options: options
+        )
+    }
+
+    private func copyWhole(_ request: CommitRequest) async throws {
+        guard let source = copySource else {
+            throw SluiceError(.internalFault, object: location, "a copy was committed before it was staged")
+        }
+        do {
+            _ = try await client.copyObject(
+                from: source,
+                bucket: connection.bucket,
+                key: key.s3,
+                properties: properties(sha256: request.sha256 ?? plan.info.publishedSHA256)
+            )
+        } catch let error as S3Error where error.kind == .preconditionFailed {
+            throw SluiceError(
+                .sourceChanged,
+                object: source.location,
+                "it changed before it was copied (was \(source.etag))",
+                remedy: "run the command again",
+                retry: .restart
+            )
+        }
+    }
+
+    private func condition(_ isSupported: Bool) -> S3WriteCondition {
+        guard isSupported else { return .none }
+        if plan.overwrite != .overwrite { return .ifAbsent }
+        return plan.replaces.map { .ifMatch(String($0.prefix { $0 != " " })) } ?? .none
+    }
+
+    // MARK: - Looking
+
+    /// The object under our key, if it carries our token and is whole; nil if it is absent or somebody else's.
+    private func ownObject() async throws -> S3ObjectInfo? {
+        do {
+            let object = try await client.head(
+                bucket: connection.bucket,
+                key: key.s3,
+                customerKey: settings.customerKey
+            )
+            if object.writeID == state.token { return object }
+            // Some servers keep no metadata of a multipart upload: then the length must do, and the proof says so.
+            return object.writeID == nil && !client.quirks.keepsMultipartMetadata && state.mode == .multipart
+                && object.size == plan.size ? object : nil
+        } catch let error as S3Error where error.kind == .noSuchKey {
+            return nil
+        } catch {
+            throw SluiceError.remote(error, object: location)
+        }
+    }
+
+    /// After a failure that may hide a success: our own object, if it is there.
+    private func lookedUp(after error: S3Error) async throws -> S3ObjectInfo? {
+        switch error.kind {
+        case .unconfirmed, .noSuchUpload, .preconditionFailed, .temporary, .conflict, .unknown, .throttled:
+            try await ownObject()
+        default: nil
+        }
+    }
+
+    /// What a failed commit means when the object is not ours.
+    private func verdict(_ error: S3Error, _ request: CommitRequest) async throws -> SluiceError {
+        switch error.kind {
+        case .preconditionFailed:
+            let other = try await S3Target(connection: connection, key: key, settings: settings).existing()
+            let both = request.sha256.map { "; ours has \($0)" } ?? ""
+            return SluiceError(
+                .exists,
+                object: location,
+                "somebody else wrote it meanwhile (\(other.map { "\($0.size) bytes" } ?? "gone again")\(both))",
+                remedy: "run the command again to see whether the content is the same; --overwrite replaces it"
+            )
+        case .conflict where state.mode == .multipart:
+            return SluiceError(
+                .serverFailed,
+                object: location,
+                "another write at the same moment (409)",
+                remedy: "the upload starts over",
+                retry: .restart
+            )
+        case .unconfirmed, .temporary, .throttled:
+            return SluiceError(error, object: location)
+        default:
+            return SluiceError(error, object: location)
+        }
+    }
+
+    /// The last look: length, digest, and where the digest is kept.
+    private func stored(_ object: S3ObjectInfo, _ request: CommitRequest) async throws -> StoredObject {
+        guard object.size == request.size else {
+            throw SluiceError(
+                .digestMismatch,
+                object: location,
+                "the object has \(object.size) bytes, \(request.size) were sent",
+                remedy: "do not use it; report it to the server's operator"
+            )
+        }
+        var note: String?
+        var recorded = object.recordedSHA256
+        if recorded == nil, let digest = request.sha256 ?? plan.info.publishedSHA256 {
+            (recorded, note) = try await tag(digest)
+        }
+        if let recorded, let digest = request.sha256, recorded != digest {
+            throw SluiceError(
+                .digestMismatch,
+                object: location,
+                "\(recorded) is recorded at the object, \(digest) was sent",
+                remedy: "run the command again with --overwrite"
+            )
+        }
+        return StoredObject(
+            location: location,
+            size: object.size,
+            fingerprint: object.fingerprint,
+            recordedSHA256: recorded,
+            note: note
+        )
+    }
+
+    /// A digest that was not known when the upload was created goes into a tag.
+    private func tag(_ digest: Digest) async throws -> (Digest?, String?) {
+        let unrecorded = "this server keeps no tags: the SHA-256 is recorded only in the local state"
+        guard client.quirks.tagging else { return (nil, unrecorded) }
+        do {
+            let tags = settings.properties.tags + [S3Tag(S3Record.tagName, digest.hex)]
+            try await client.putTagging(bucket: connection.bucket, key: key.s3, tags: tags)
+            CrashPoint.step()
+            return (digest, nil)
+        } catch let error as S3Error where !error.isTemporary {
+            return (nil, "the SHA-256 could not be recorded in a tag (\(error.code))")
+        } catch {
+            throw SluiceError.remote(error, object: location)
+        }
+    }
+}
