@@ -69,8 +69,8 @@ package struct S3Error: Error, Sendable, Hashable, CustomStringConvertible {
 
     package var description: String {
         let about = resource.map { "\($0): " } ?? ""
-        let where_ = status == 0 ? code : "\(code), status \(status)"
-        return "\(about)\(message) (\(where_)\(requestID.map { ", request \($0)" } ?? ""))"
+        let answer = status == 0 ? code : "\(code), status \(status)"
+        return "\(about)\(message) (\(answer)\(requestID.map { ", request \($0)" } ?? ""))"
     }
 
     /// Whether the same request may succeed later. A clock and a session were put right once already.

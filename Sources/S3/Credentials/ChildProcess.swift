@@ -22,15 +22,30 @@ enum ChildProcess {
             if case .failure(let error) = spawned { return .failed("could not be started: \(error.text)") }
             return .failed("could not be started")
         }
-        let read = collect(ends[0], until: ContinuousClock.now + timeout)
+        let deadline = ContinuousClock.now + timeout
+        let read = collect(ends[0], until: deadline)
         if case .failed = read { kill(child, SIGKILL) }
-        var status: Int32 = 0
-        while waitpid(child, &status, 0) < 0 && errno == EINTR {}
+        guard let status = exitStatus(of: child, until: deadline) else { return .failed("did not end in time") }
         guard case .output = read else { return read }
         // WIFEXITED and WEXITSTATUS are macros: the low seven bits are the signal, the next eight the exit status.
         if status & 0x7F != 0 { return .failed("was ended by signal \(status & 0x7F)") }
         let exit = status >> 8 & 0xFF
         return exit == 0 ? read : .failed("exited with status \(exit)")
+    }
+
+    /// The wait status; nil if it had to be killed. Its output may end long before it does.
+    private static func exitStatus(of child: pid_t, until deadline: ContinuousClock.Instant) -> Int32? {
+        var status: Int32 = 0
+        while waitpid(child, &status, WNOHANG) == 0 {
+            guard ContinuousClock.now < deadline else {
+                kill(child, SIGKILL)
+                while waitpid(child, &status, 0) < 0 && errno == EINTR {}
+                return nil
+            }
+            // waitpid has no timeout, and SIGCHLD belongs to the whole process: look again in 5 ms.
+            poll(nil, 0, 5)
+        }
+        return status
     }
 
     private struct Errno: Error {
