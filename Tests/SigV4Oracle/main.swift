@@ -42,20 +42,30 @@ func answer(_ question: Question) -> Answer? {
     var headers = HTTPHeaders()
     for pair in question.headers where pair.count == 2 { headers.append(pair[0], pair[1]) }
     let request = SignableRequest(
-        method: question.method, authority: question.authority, path: S3Encoding.path(path), query: query,
-        headers: headers)
+        method: question.method,
+        authority: question.authority,
+        path: S3Encoding.path(path),
+        query: query,
+        headers: headers
+    )
     let credentials = S3Credentials(
-        accessKeyID: question.accessKey, secretKey: Secret(question.secretKey),
-        sessionToken: question.token.map { Secret($0) })
+        accessKeyID: question.accessKey,
+        secretKey: Secret(question.secretKey),
+        sessionToken: question.token.map { Secret($0) }
+    )
     let signer = SigV4Signer(region: question.region)
     let date = Timestamp(epochSeconds: question.epochSeconds)
     let payload = question.payload == "UNSIGNED-PAYLOAD" ? PayloadSigning.unsigned : .signed(question.payload)
     let signed = signer.sign(request, payload: payload, credentials: credentials, date: date)
     let presigned = signer.presign(request, credentials: credentials, date: date, expires: question.expires)
     return Answer(
-        path: request.path, canonical: signed.canonical.text, signature: signed.signature,
-        presignedCanonical: presigned.canonical.text, presignedSignature: presigned.signature,
-        presignedQuery: presigned.query)
+        path: request.path,
+        canonical: signed.canonical.text,
+        signature: signed.signature,
+        presignedCanonical: presigned.canonical.text,
+        presignedSignature: presigned.signature,
+        presignedQuery: presigned.query
+    )
 }
 
 let encoder = JSONEncoder()
