@@ -47,5 +47,17 @@ package struct S3Client: Sendable {
     }
 
     /// The server's time, as far as it is known.
+    package var serverNow: Timestamp { now }
+
+    /// Whether a body's SHA-256 goes into the signature.
+    package var signsPayload: Bool {
+        switch payload {
+        case .signed: true
+        case .automatic: !(endpoint.isTLS && quirks.unsignedPayload)
+        case .unsigned, .chunkSigned, .chunkSignedTrailer, .unsignedTrailer: false
+        }
+    }
+
+    /// The server's time, as far as it is known.
     var now: Timestamp { clock().advanced(by: state.clockOffset) }
 }

@@ -40,6 +40,8 @@ package struct EndpointQuirks: Sendable, Hashable, Codable {
     package var unsignedPayloadOnHTTP = false
     /// A multipart ETag is the MD5 of the part MD5s, `-N` after it.
     package var multipartETagIsMD5 = false
+    /// `x-amz-meta-*` given at CreateMultipartUpload is at the finished object.
+    package var keepsMultipartMetadata = true
     /// `x-amz-checksum-type: FULL_OBJECT` and `x-amz-mp-object-size` on multipart uploads.
     package var fullObjectCRC = false
 
