@@ -225,6 +225,21 @@ struct QueueTests {
         #expect(fresh.transfers[0].id > first)
     }
 
+    @Test("runs a transfer again that was added with another demand while it ran")
+    func otherDemand() async throws {
+        let id = try await add(0..<1)[0]
+        let claim = try #require(try await store.claim(1).first)
+        var demanding = TransferRequest.numbered(0)
+        demanding.expectedSHA256 = "ab"
+        _ = try await store.add([demanding], command: "again")
+        try await store.finish(claim, .done())
+        #expect(try await state(id) == .queued)
+        let again = try #require(try await store.claim(1).first)
+        #expect(again.request.expectedSHA256 == "ab")
+        try await store.finish(again, .done())
+        #expect(try await state(id) == .done)
+    }
+
     @Test("keeps apart the same names at two endpoints, and names that only look alike")
     func identity() async throws {
         var other = TransferRequest.numbered(0)
