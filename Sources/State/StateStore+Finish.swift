@@ -22,18 +22,38 @@ extension StateStore {
                     wanted = NULL, owner = NULL, boot = NULL, lease_until = NULL, deaths = 0,
                     error_code = NULL, error_message = NULL, error_remedy = NULL
                 WHERE id = :id AND fence = :fence AND owner = :owner AND state = 'running'
+                    AND expected_sha256 IS :expected AND overwrite = :overwrite
                 """,
                 [
+                    "expected": claim.request.expectedSHA256, "overwrite": claim.request.overwrite.rawValue,
                     "state": outcome.state.rawValue, "now": now, "proof": outcome.proof.rawValue,
                     "sha256": outcome.sha256.map { Data($0.bytes) }, "size": outcome.size.stored,
                     "moved": Int64(clamping: outcome.moved), "fingerprint": outcome.stored.fingerprint,
                     "note": outcome.note, "id": claim.id.value, "fence": claim.fence, "owner": registry.name,
                 ]
             )
-            if changed == 0 { return try Self.confirmFinished(claim, outcome, db) }
+            if changed == 0 {
+                let goesAgain = try Self.queueAgain(claim, registry.name, db)
+                return goesAgain ? () : try Self.confirmFinished(claim, outcome, db)
+            }
             try StateJournal.forget(claim.id, db)
             try HostHistory.succeeded(claim.request.host, now: now, db)
         }
+    }
+
+    /// Someone added the same transfer with another digest or policy while it ran: this end says nothing of those
+    /// demands, so it goes again, and finds at the sink what this claim put there.
+    private static func queueAgain(_ claim: ClaimedTransfer, _ owner: String, _ db: Database) throws -> Bool {
+        let changed = try db.run(
+            """
+            UPDATE transfer SET state = 'queued', owner = NULL, boot = NULL, lease_until = NULL, wanted = NULL,
+                attempts = 0, deaths = 0
+            WHERE id = ? AND fence = ? AND owner = ? AND state = 'running'
+            """,
+            [claim.id.value, claim.fence, owner]
+        )
+        if changed > 0 { try StateJournal.forget(claim.id, db) }
+        return changed > 0
     }
 
     /// A finish whose answer was lost is asked again: the same end under the same fence is success.

@@ -9,7 +9,7 @@ extension StateStore {
             let now = clock.now()
             let ours = OutlookQuery(job: job, now: now, db: db)
             var outlook = QueueOutlook(
-                runnable: try ours.count("state = 'queued'") + ours.count("state = 'delayed' AND not_before <= :now"),
+                runnable: try ours.queued() + ours.due(),
                 elsewhere: 0,
                 nextDue: try ours.nextDue().map { .milliseconds($0 - now) }
             )
@@ -29,7 +29,8 @@ extension StateStore {
     }
 }
 
-/// Questions about the transfers that a worker may run: those of its job, or all that need no other command.
+/// Questions about the transfers that a worker may run: those of its job, or all that need no other command. Each names
+/// its index: without statistics SQLite would take the job's, and walk over everything the job has done.
 private struct OutlookQuery {
     let job: JobID?
     let now: Int64
@@ -39,19 +40,36 @@ private struct OutlookQuery {
 
     private var arguments: StatementArguments { ["job": job?.value, "now": now] }
 
-    func count(_ condition: String) throws -> Int {
-        let rows = "SELECT 1 FROM transfer WHERE \(condition) AND \(mine) LIMIT 10000"
-        return try db.row("SELECT count(*) AS n FROM (\(rows))", arguments)?.required("n") ?? 0
+    func queued() throws -> Int {
+        try count(RunnableHeads.source(ofJob: job != nil))
+    }
+
+    func due() throws -> Int {
+        try count("transfer INDEXED BY transfer_delayed WHERE state = 'delayed' AND not_before <= :now AND \(mine)")
+    }
+
+    private func count(_ source: String) throws -> Int {
+        let row = try db.row("SELECT count(*) AS n FROM (SELECT 1 FROM \(source) LIMIT 10000)", arguments)
+        return try row?.required("n") ?? 0
     }
 
     func nextDue() throws -> Int64? {
         try db.row(
-            "SELECT min(not_before) AS due FROM transfer WHERE state = 'delayed' AND not_before > :now AND \(mine)",
+            """
+            SELECT not_before FROM transfer INDEXED BY transfer_delayed
+            WHERE state = 'delayed' AND not_before > :now AND \(mine) ORDER BY not_before LIMIT 1
+            """,
             arguments
-        )?.optional("due")
+        )?.optional("not_before")
     }
 
     func running() throws -> [Row] {
-        try db.rows("SELECT owner, boot, lease_until FROM transfer WHERE state = 'running' AND \(mine)", arguments)
+        try db.rows(
+            """
+            SELECT owner, boot, lease_until FROM transfer INDEXED BY transfer_running
+            WHERE state = 'running' AND \(mine)
+            """,
+            arguments
+        )
     }
 }
