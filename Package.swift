@@ -99,7 +99,7 @@ let package = Package(
             name: "sluice",
             dependencies: [
                 "SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3", "SluiceState", "SluiceSources",
-                "SluiceSinks",
+                "SluiceSinks", "CLinux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Sources/CLI",
@@ -166,6 +166,12 @@ let package = Package(
             name: "SinksTests",
             dependencies: ["SluiceSinks", "SluicePipeline", "SluiceBytes", "SluiceTestSupport"],
             path: "Tests/SinksTests",
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "CLITests",
+            dependencies: ["sluice", "SluicePipeline", "SluiceBytes", "SluiceTestSupport"],
+            path: "Tests/CLITests",
             swiftSettings: strict
         ),
     ]

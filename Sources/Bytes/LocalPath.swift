@@ -23,6 +23,12 @@ package struct LocalPath: Hashable, Sendable, CustomStringConvertible {
         bytes = LocalPath.trimmed(absolute)
     }
 
+    /// A path from its bytes; a relative one is not made absolute.
+    package init(_ bytes: [UInt8]) {
+        namesDirectory = bytes.last == LocalPath.slash
+        self.bytes = LocalPath.trimmed(bytes)
+    }
+
     private init(absolute: [UInt8]) {
         namesDirectory = false
         bytes = LocalPath.trimmed(absolute)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -43,5 +44,8 @@ static inline int sluice_reserve(int descriptor, int64_t count) {
 
 // FICLONE is _IOW(0x94, 9, int) (linux/fs.h): shares the extents of another file of the same file system.
 static inline int sluice_clone(int target, int source) { return ioctl(target, _IOW(0x94, 9, int), source); }
+
+// PR_SET_DUMPABLE 0 (prctl(2)): no core dump, and no tracing by other processes of the same user.
+static inline int sluice_forbid_dumps(void) { return prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL); }
 
 #endif

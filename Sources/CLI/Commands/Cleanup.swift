@@ -1,0 +1,82 @@
+import ArgumentParser
+import SluicePipeline
+
+/// An age: `90s`, `30m`, `24h`, `7d`.
+struct AgeArgument: Hashable, Sendable, ExpressibleByArgument, CustomStringConvertible {
+    var seconds: Int64
+
+    init?(argument: String) {
+        let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
+        guard let unit = argument.last.flatMap({ units[$0] }), let count = Int64(argument.dropLast()), count >= 0 else {
+            return nil
+        }
+        let (product, overflow) = count.multipliedReportingOverflow(by: unit)
+        if overflow { return nil }
+        seconds = product
+    }
+
+    init(hours: Int64) { seconds = hours * 3600 }
+
+    var duration: Duration { .seconds(seconds) }
+
+    var description: String { seconds % 3600 == 0 ? "\(seconds / 3600)h" : "\(seconds)s" }
+}
+
+/// Removes what dead runs left behind.
+struct Cleanup: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cleanup",
+        abstract: "Remove Sluice's own unfinished uploads and stale temporary files.",
+        discussion: """
+            Only what Sluice made, only below the locations named, and nothing that a queued transfer can still go on \
+            from.
+
+            EXAMPLES
+              sluice cleanup -n s3://models/ ./downloads/
+              sluice cleanup --older-than 7d s3://models/
+            """
+    )
+
+    @Option(name: .customLong("older-than"), help: .init("Leave younger ones alone (s, m, h, d).", valueName: "age"))
+    var olderThan = AgeArgument(hours: 24)
+    @Flag(name: [.customShort("n"), .customLong("dry-run")], help: "Show what would be removed; remove nothing.")
+    var dryRun = false
+    @Argument(help: .init("Buckets, prefixes and directories.", valueName: "location"))
+    var locations: [String]
+    @OptionGroup(title: "HTTP") var http: HTTPOptions
+    @OptionGroup(title: "S3") var s3: S3Options
+    @OptionGroup(title: "General") var global: GlobalOptions
+
+    func validate() throws {
+        for text in locations {
+            let location = try CopyOptions.location(text)
+            switch location.kind {
+            case .s3, .path: continue
+            case .web, .stream: throw ValidationError("\(location): Sluice leaves nothing there")
+            }
+        }
+    }
+
+    func run() async throws {
+        let settings = try SessionSettings(global, http: http, s3: s3)
+        let locations = try locations.map(CopyOptions.location)
+        let run = CommandRun(settings: settings, presentation: Presentation(global))
+        let (age, isDry) = (olderThan.duration, dryRun)
+        try await run.perform { session in
+            let queue = try await session.queue()
+            var failures: [SluiceError.Code] = []
+            for location in locations {
+                do {
+                    let live = try await queue.liveSessions()
+                    let removed = try await session.sink(location)
+                        .cleanUp(olderThan: age, dryRun: isDry) { live.contains($0) }
+                    for name in removed { try run.presentation.removed(name, dryRun: isDry) }
+                } catch let error as SluiceError {
+                    run.presentation.report(error.about("\(location)"))
+                    failures.append(error.code)
+                }
+            }
+            return .of(failures: failures)
+        }
+    }
+}

@@ -1,0 +1,45 @@
+import ArgumentParser
+import SluicePipeline
+
+/// Copies now.
+struct Cp: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cp",
+        abstract: "Copy from the web, files or S3 to files or S3, and prove the bytes.",
+        discussion: """
+            Nothing appears under its final name before it is proven. Interrupted work goes on when the same command \
+            runs again. With -r, what is below a directory or a prefix is copied to below the target, its own name \
+            left out. A target that ends in / is a directory or a prefix.
+
+            EXAMPLES
+              sluice cp https://example.org/model.gguf s3://models/
+              sluice cp -r --include '*.safetensors' s3://models/llama/ ./llama/
+              sluice cp --sha256 9f86d0…0a08 https://example.org/a.bin ./a.bin
+              tar c data | sluice cp - s3://backup/data.tar
+            """
+    )
+
+    @OptionGroup var copy: CopyOptions
+    @Flag(name: [.customShort("n"), .customLong("dry-run")], help: "Show what would be copied; move nothing.")
+    var dryRun = false
+    @OptionGroup(title: "Resources") var engine: EngineOptions
+    @OptionGroup(title: "HTTP") var http: HTTPOptions
+    @OptionGroup(title: "S3") var s3: S3Options
+    @OptionGroup(title: "S3 sources on another endpoint") var s3Source: S3SourceOptions
+    @OptionGroup(title: "S3 objects that are written") var s3Object: S3ObjectOptions
+    @OptionGroup(title: "General") var global: GlobalOptions
+
+    func run() async throws {
+        var settings = try SessionSettings(global, http: http, s3: s3)
+        settings.apply(engine)
+        settings.source = s3Source.endpoint(beside: s3.endpoint)
+        settings.object = try s3Object.settings()
+        let work = try CopyWork(copy, settings: settings, presentation: Presentation(global), keepsSecrets: true)
+        let run = CommandRun(settings: settings, presentation: work.presentation)
+        if dryRun {
+            try await run.perform(work.show)
+        } else {
+            try await run.transfer(work.copyNow)
+        }
+    }
+}

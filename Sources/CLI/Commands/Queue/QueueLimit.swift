@@ -1,0 +1,35 @@
+import ArgumentParser
+
+/// Changes the rates of running workers.
+struct QueueLimit: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "limit",
+        abstract: "Change the rates of the workers that run on this queue.",
+        discussion: """
+            Holds for workers that run now and for later ones, until it is changed or taken back with default.
+
+            EXAMPLES
+              sluice queue limit 10M
+              sluice queue limit 1M:off
+              sluice queue limit default
+            """
+    )
+
+    @Argument(help: .init("RATE, UP:DOWN, off, or default for what each worker was started with.", valueName: "rate"))
+    var rate: String
+    @OptionGroup(title: "General") var global: GlobalOptions
+
+    func validate() throws {
+        if rate != "default", BandwidthLimit(argument: rate) == nil {
+            throw ValidationError("a rate is 10M, 1M:off, off, 0 or default")
+        }
+    }
+
+    func run() async throws {
+        let limit = BandwidthLimit(argument: rate)
+        try await CommandRun(settings: try SessionSettings(global), presentation: Presentation(global)).perform { session in
+            try await session.queue().limit(limit)
+            return .done
+        }
+    }
+}

@@ -1,0 +1,77 @@
+import ArgumentParser
+import SluiceBytes
+import SluicePipeline
+
+/// Looks at objects.
+struct Stat: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stat",
+        abstract: "Show size, version, published digests and headers of objects.",
+        discussion: """
+            EXAMPLES
+              sluice stat https://example.org/model.gguf
+              sluice stat --json s3://models/llama/config.json
+            """
+    )
+
+    @Argument(help: .init("What to look at.", valueName: "location"))
+    var locations: [String]
+    @OptionGroup(title: "HTTP") var http: HTTPOptions
+    @OptionGroup(title: "S3") var s3: S3Options
+    @OptionGroup(title: "General") var global: GlobalOptions
+
+    func validate() throws {
+        for text in locations where try CopyOptions.location(text).kind == .stream {
+            throw ValidationError("- can be read, but not looked at")
+        }
+    }
+
+    func run() async throws {
+        let settings = try SessionSettings(global, http: http, s3: s3)
+        let locations = try locations.map(CopyOptions.location)
+        let run = CommandRun(settings: settings, presentation: Presentation(global))
+        try await run.perform { session in
+            var failures: [SluiceError.Code] = []
+            for location in locations {
+                do {
+                    let object = try session.source(location).object(ObjectKey(bytes: []))
+                    let opened = try await object.open(prefetch: 0, options: ReadOptions(pool: session.pool))
+                    opened.stream?.cancel()
+                    try Output.standard.write(
+                        global.json ? Stat.object(opened.info, at: location).text + "\n" : Stat.text(opened.info, location)
+                    )
+                } catch let error as SluiceError {
+                    run.presentation.report(error.about("\(location)"))
+                    failures.append(error.code)
+                }
+            }
+            return .of(failures: failures)
+        }
+    }
+
+    static func text(_ info: ObjectInfo, _ location: Location) -> String {
+        var lines: [(String, String)] = []
+        lines.append(("size", info.size.map { "\($0) bytes (\(ByteCount($0)))" } ?? "unknown"))
+        lines.append(("version", "\(info.pin)" + (info.pin.isStrong ? "" : " (weak)")))
+        if let modified = info.modified { lines.append(("modified", DateText.utc(modified))) }
+        lines.append(("ranges", info.supportsRanges ? "yes" : "no"))
+        lines += info.published.map { ("digest", "\($0)") }
+        lines += info.contentHeaders.sorted { $0.key < $1.key }.map { ($0.key, Printable.text($0.value)) }
+        lines += info.metadata.sorted { $0.key < $1.key }.map { ("meta " + Printable.text($0.key), Printable.text($0.value)) }
+        return "\(location)\n" + lines.map { "  \(Columns.padded($0.0, to: 20)) \($0.1)\n" }.joined()
+    }
+
+    static func object(_ info: ObjectInfo, at location: Location) -> JSONObject {
+        var object = JSONObject()
+        object.add("location", "\(location)")
+        object.add("size", info.size)
+        object.add("version", "\(info.pin)")
+        object.add("strong", info.pin.isStrong)
+        object.add("modified", info.modified.map { DateText.utc($0) })
+        object.add("ranges", info.supportsRanges)
+        object.add("digests", JSONObject(info.published.map { ($0.algorithm.rawValue, $0.hex) }))
+        object.add("headers", JSONObject(info.contentHeaders.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }))
+        object.add("metadata", JSONObject(info.metadata.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }))
+        return object
+    }
+}

@@ -1,0 +1,55 @@
+import ArgumentParser
+import SluiceBytes
+import SluicePipeline
+
+/// What `cp` and `add` have in common: what goes where, under which rules.
+struct CopyOptions: ParsableArguments {
+    @OptionGroup var selection: FilterOptions
+
+    @Option(help: .init("Also the sources that a file lists, one a line; - is standard input.", valueName: "file"))
+    var from: String?
+
+    @Option(help: .init("The SHA-256 that the one source must have.", valueName: "hex"))
+    var sha256: String?
+
+    @Flag(help: "Replace what is there. Default: equal content is fine, other content an error.")
+    var overwrite = false
+
+    @Flag(name: .customLong("no-clobber"), help: "Leave alone what is there, whatever it holds.")
+    var noClobber = false
+
+    @Option(help: .init("Higher runs earlier.", valueName: "n"))
+    var priority = 0
+
+    @Argument(help: .init("Sources, then the target.", valueName: "location"))
+    var locations: [String] = []
+
+    func validate() throws {
+        if overwrite, noClobber { throw ValidationError("--overwrite and --no-clobber contradict each other") }
+        if !(-1000...1000).contains(priority) { throw ValidationError("--priority must be -1000 to 1000") }
+        if locations.count < (from == nil ? 2 : 1) {
+            throw ValidationError(locations.isEmpty ? "no source and no target given" : "no target given")
+        }
+        for text in locations { _ = try CopyOptions.location(text) }
+        guard let sha256 else { return }
+        guard Digest(.sha256, hex: sha256) != nil else { throw ValidationError("--sha256 takes 64 hexadecimal digits") }
+        if locations.count > 2 || from != nil || selection.recursive {
+            throw ValidationError("--sha256 is the digest of one object: give one source, without -r")
+        }
+    }
+
+    /// Parses a location; the error names the redacted text.
+    static func location(_ text: String) throws -> Location {
+        do {
+            return try Location(parsing: text)
+        } catch {
+            throw ValidationError("\(Redact.location(text)): \(error.description)")
+        }
+    }
+
+    func target() throws -> Location { try CopyOptions.location(locations.last ?? "") }
+
+    func sources() throws -> [Location] { try locations.dropLast().map(CopyOptions.location) }
+
+    var overwritePolicy: OverwritePolicy { overwrite ? .overwrite : noClobber ? .skip : .refuse }
+}

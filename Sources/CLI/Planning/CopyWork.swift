@@ -1,0 +1,178 @@
+import SluiceBytes
+import SluicePipeline
+
+/// What `cp` and `add` do once their command line is parsed: plan, queue, and for `cp` work off.
+struct CopyWork: Sendable {
+    let sources: [Location]
+    let target: Location
+    let list: SourceList?
+    let rules: CopyRules
+    let priority: Int
+    let settings: SessionSettings
+    let presentation: Presentation
+    /// Whether sources with credentials are taken (`cp`), or refused (`add`).
+    let keepsSecrets: Bool
+
+    /// Rows of one transaction: large enough to share its sync, small enough to begin early.
+    private static let batch = 1000
+
+    init(_ copy: CopyOptions, settings: SessionSettings, presentation: Presentation, keepsSecrets: Bool) throws {
+        sources = try copy.sources()
+        target = try copy.target()
+        list = copy.from.map { SourceList(path: $0) }
+        priority = copy.priority
+        self.settings = settings
+        self.presentation = presentation
+        self.keepsSecrets = keepsSecrets
+        let http = settings.http
+        rules = CopyRules(
+            recursive: copy.selection.recursive,
+            filter: copy.selection.filter,
+            overwrite: copy.overwritePolicy,
+            expectedSHA256: copy.sha256,
+            settings: try TransferSettings(settings).encoded(),
+            hasSecrets: http.headers.contains(where: \.isLiteral)
+                || http.proxy.map { Redact.holdsCredential($0.exposed) } ?? false
+        )
+    }
+
+    /// The command for `queue list`.
+    private var title: String {
+        let names = sources.map { "\($0)" } + (list.map { ["--from \($0.path)"] } ?? [])
+        let shown = names.prefix(3).joined(separator: " ") + (names.count > 3 ? " and \(names.count - 3) more" : "")
+        return "\(shown) -> \(target)"
+    }
+
+    /// Expands every source, and hands over batches.
+    func plan(
+        in session: any CommandSession,
+        _ emit: ([PlannedItem]) async throws -> Void
+    ) async throws {
+        let planner = try await CopyPlanner(
+            session,
+            rules: rules,
+            target: target,
+            many: sources.count > 1 || list != nil
+        )
+        var pending: [PlannedItem] = []
+        // The first object must not wait for a thousand others.
+        var limit = 1
+        func add(_ item: PlannedItem) async throws {
+            pending.append(item)
+            guard pending.count >= limit else { return }
+            try await emit(pending)
+            pending = []
+            limit = min(CopyWork.batch, limit * 4)
+        }
+        for source in sources { try await planner.plan(source, add) }
+        try await list?.forEach { line, text in
+            do {
+                if !keepsSecrets { try Add.refuseSecret(text) }
+                try await planner.plan(try CopyOptions.location(text), add)
+            } catch let error as SluiceError {
+                throw error
+            } catch let error as OutputClosed {
+                throw error
+            } catch {
+                try await add(.failed(SluiceError(.usage, object: "line \(line)", "\(error)")))
+            }
+        }
+        if !pending.isEmpty { try await emit(pending) }
+    }
+
+    /// `add`: only queues.
+    func queueOnly(_ session: any CommandSession) async throws -> ExitStatus {
+        let queue = try await session.queue()
+        let job = try await queue.beginJob(title, priority: priority)
+        var failures: Set<SluiceError.Code> = []
+        var count = 0
+        try await plan(in: session) { items in
+            let (requests, codes) = split(items)
+            failures.formUnion(codes)
+            count += requests.count
+            if !requests.isEmpty { try await queue.add(requests, to: job) }
+        }
+        try await queue.endJob(job)
+        try presentation.changed(count, "queued as job \(job)")
+        return .of(failures: failures)
+    }
+
+    /// `cp -n`: the plan, line by line.
+    func show(_ session: any CommandSession) async throws -> ExitStatus {
+        var failures: Set<SluiceError.Code> = []
+        try await plan(in: session) { items in
+            let (requests, codes) = split(items)
+            failures.formUnion(codes)
+            for request in requests { try presentation.planned(request) }
+        }
+        return .of(failures: failures)
+    }
+
+    /// `cp`: works while it plans.
+    func copyNow(_ session: any CommandSession, _ display: TransferDisplay) async throws -> RunReport {
+        let queue = try await session.queue()
+        let job = try await queue.beginJob(title, priority: priority)
+        // Batches that arrive while the worker is busy are drained by its next round: one wake-up is enough.
+        let (wakes, wake) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        return try await withThrowingTaskGroup(of: RunReport.self) { group in
+            group.addTask {
+                defer { wake.finish() }
+                return try await plan(into: queue, job, in: session, display) { wake.yield() }
+            }
+            group.addTask {
+                var report = RunReport()
+                for await _ in wakes where !report.interrupted {
+                    report.merge(try await session.run(job: job, watch: false))
+                }
+                return report
+            }
+            var report = RunReport()
+            for try await part in group {
+                report.merge(part)
+                // Interrupted: what is not planned yet is planned by the next run of the command.
+                if part.interrupted { group.cancelAll() }
+            }
+            return report
+        }
+    }
+
+    private func plan(
+        into queue: any CommandQueue,
+        _ job: JobID,
+        in session: any CommandSession,
+        _ display: TransferDisplay,
+        added: () -> Void
+    ) async throws -> RunReport {
+        var report = RunReport()
+        do {
+            try await plan(in: session) { items in
+                let (requests, codes) = split(items)
+                for code in codes { report.failures[code, default: 0] += 1 }
+                display.plan(requests)
+                if !requests.isEmpty { try await queue.add(requests, to: job) }
+                added()
+            }
+            try await queue.endJob(job)
+            display.completePlan()
+        } catch where Task.isCancelled {
+            // The worker was interrupted; what the cancelled listing threw is no news.
+            report.interrupted = true
+        }
+        return report
+    }
+
+    private func split(_ items: [PlannedItem]) -> (requests: [TransferRequest], failures: [SluiceError.Code]) {
+        var requests: [TransferRequest] = []
+        var failures: [SluiceError.Code] = []
+        for item in items {
+            switch item {
+            case .transfer(let request): requests.append(request)
+            case .skipped(let reason): presentation.say("skipped \(reason)")
+            case .failed(let error):
+                presentation.report(error)
+                failures.append(error.code)
+            }
+        }
+        return (requests, failures)
+    }
+}

@@ -1,0 +1,54 @@
+import SluiceBytes
+import SluicePipeline
+
+/// Notices as lines for people.
+struct NoticeText: Sendable {
+    let verbosity: Int
+
+    /// Nil if the verbosity asks for nothing.
+    func line(_ notice: Notice) -> String? {
+        switch notice {
+        case .finished(let transfer, let outcome): finished(transfer, outcome)
+        case .failed(let transfer, let error, let parked):
+            (parked ? "parked  " : "failed  ") + "\(error.about(place(transfer)))"
+        case .retrying(let transfer, let error, let after):
+            verbosity > 0 ? "retry   \(error.about(place(transfer))); next in \(ClockText.text(after))" : nil
+        case .released(let transfer, let state):
+            state == .paused || state == .cancelled ? "\(Columns.padded(state.rawValue, to: 9)) \(place(transfer))" : nil
+        case .warning(let transfer, let text):
+            "warning " + (transfer.map { "\(place($0)): " } ?? "") + Printable.text(text)
+        }
+    }
+
+    private func place(_ transfer: ActiveTransfer) -> String {
+        transfer.target == "-" || transfer.target.isEmpty ? transfer.source : transfer.target
+    }
+
+    /// What moved, and how it was proven.
+    private func finished(_ transfer: ActiveTransfer, _ outcome: TransferOutcome) -> String {
+        var parts = ["\(ByteCount(outcome.size))"]
+        if outcome.state == .skipped || outcome.moved == 0, outcome.size > 0 { parts.append("nothing moved") }
+        switch outcome.proof {
+        case .published: parts.append("matches the published digest")
+        case .transport: parts.append("no published digest to compare with")
+        }
+        if let sha256 = outcome.sha256 { parts.append("sha256 \(sha256.hex)") }
+        if let note = outcome.note { parts.append(Printable.text(note)) }
+        let verb = outcome.state == .skipped ? "skipped " : "done    "
+        return verb + place(transfer) + "  " + parts.joined(separator: ", ")
+    }
+
+    /// The last line of a command.
+    func summary(_ model: ProgressModel, at now: Duration) -> String {
+        let took = now - model.startedAt
+        let seconds = Double(took.components.seconds) + Double(took.components.attoseconds) * 1e-18
+        var parts = ["\(model.finished) \(model.finished == 1 ? "file" : "files")", "\(ByteCount(model.finishedBytes))"]
+        if model.skipped > 0 { parts.append("\(model.skipped) skipped") }
+        if model.failed > 0 { parts.append("\(model.failed) failed") }
+        parts.append("in \(ClockText.text(took))")
+        if seconds >= 0.1, model.moved > 0, let rate = UInt64(exactly: (Double(model.moved) / seconds).rounded()) {
+            parts.append("\(ByteCount(rate))/s")
+        }
+        return parts.joined(separator: ", ")
+    }
+}

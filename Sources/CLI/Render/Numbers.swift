@@ -1,0 +1,39 @@
+import Glibc
+import SluiceBytes
+
+/// A share of the whole, four columns wide. Rounded down, and never 100 before the end is proven.
+enum Percent {
+    static func text(done: UInt64, of size: UInt64, finished: Bool) -> String {
+        Columns.padded("\(value(done: done, of: size, finished: finished))%", to: 4, right: true)
+    }
+
+    static func value(done: UInt64, of size: UInt64, finished: Bool) -> Int {
+        if finished { return 100 }
+        guard size > 0 else { return 0 }
+        return min(99, Int(Double(min(done, size)) / Double(size) * 100))
+    }
+}
+
+/// Times to go and times taken: `0:07`, `12:30`, `3:05:00`, `4d 2h`.
+enum ClockText {
+    static func text(_ duration: Duration) -> String {
+        let seconds = max(0, duration.components.seconds)
+        let (hours, minutes) = (seconds / 3600, seconds / 60 % 60)
+        if hours >= 100 { return "\(hours / 24)d \(hours % 24)h" }
+        return hours > 0 ? "\(hours):\(two(minutes)):\(two(seconds % 60))" : "\(minutes):\(two(seconds % 60))"
+    }
+
+    private static func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
+}
+
+/// Dates for people and for JSON: RFC 3339, in UTC.
+enum DateText {
+    static func utc(_ seconds: Int64) -> String {
+        var moment = time_t(seconds)
+        var parts = tm()
+        guard gmtime_r(&moment, &parts) != nil else { return "\(seconds)" }
+        func two(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
+        let date = "\(Int(parts.tm_year) + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
+        return "\(date)T\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))Z"
+    }
+}

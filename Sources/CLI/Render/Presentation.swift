@@ -1,0 +1,80 @@
+import SluiceBytes
+import SluicePipeline
+
+/// How a command speaks: in lines, in bars or in JSON, and how much.
+struct Presentation: Sendable {
+    enum Style: Sendable, Hashable {
+        /// Bars on standard error.
+        case bars
+        /// Lines on standard error.
+        case lines
+        /// Objects on standard output.
+        case json
+    }
+
+    let style: Style
+    let verbosity: Int
+    let quiet: Bool
+
+    init(_ global: GlobalOptions) {
+        quiet = global.quiet
+        verbosity = global.verbose
+        style = global.json ? .json : Output.error.isTerminal && !global.noProgress && !global.quiet ? .bars : .lines
+    }
+
+    init(style: Style, verbosity: Int = 0, quiet: Bool = false) {
+        self.style = style
+        self.verbosity = verbosity
+        self.quiet = quiet
+    }
+
+    /// An error that does not end the command.
+    func report(_ error: SluiceError) {
+        if style == .json { Output.standard.note(JSONEvents.error(error).text) }
+        Output.error.note("sluice: \(error)")
+    }
+
+    /// A line of a command's own.
+    func say(_ text: String) {
+        if style != .json, !quiet { Output.error.note(text) }
+    }
+
+    /// A line of a dry run.
+    func planned(_ request: TransferRequest) throws {
+        let (source, target) = (Redact.location(request.source), Redact.location(request.target))
+        if style == .json {
+            var object = JSONObject()
+            object.add("event", "would_copy")
+            object.add("source", source)
+            object.add("target", target)
+            object.add("size", request.size)
+            return try Output.standard.line(object.text)
+        }
+        let size = request.size.map { "  \(ByteCount($0))" } ?? ""
+        if !quiet { try Output.standard.line("would copy \(source) -> \(target)\(size)") }
+    }
+
+    func removed(_ entry: SourceEntry, dryRun: Bool) throws {
+        try removed(Redact.location(entry.location), dryRun: dryRun)
+    }
+
+    func removed(_ name: String, dryRun: Bool) throws {
+        if style == .json {
+            var object = JSONObject()
+            object.add("event", dryRun ? "would_remove" : "removed")
+            object.add("location", name)
+            return try Output.standard.line(object.text)
+        }
+        if !quiet { try Output.standard.line((dryRun ? "would remove " : "removed ") + Printable.text(name)) }
+    }
+
+    func changed(_ count: Int, _ verb: String) throws {
+        if style == .json {
+            var object = JSONObject()
+            object.add("event", "changed")
+            object.add("count", count)
+            return try Output.standard.line(object.text)
+        }
+        if !quiet { try Output.standard.line("\(count) \(count == 1 ? "transfer" : "transfers") \(verb)") }
+    }
+}

@@ -1,0 +1,151 @@
+import Glibc
+import SluiceBytes
+import SluicePipeline
+import Synchronization
+
+/// Shows transfers while they run: takes in events, and draws frames or writes lines.
+final class TransferDisplay: Sendable {
+    private struct State {
+        var model: ProgressModel
+        /// The columns of the lines that are on the screen above the cursor.
+        var drawn: [Int] = []
+        /// Lines that wait for the next frame.
+        var notices: [String] = []
+    }
+
+    private let presentation: Presentation
+    private let time: any TimeSource
+    private let text: NoticeText
+    private let state: Mutex<State>
+
+    /// Ten frames a second: more is flicker.
+    private static let frame = Duration.milliseconds(100)
+    /// How often a log is told that work goes on.
+    private static let heartbeat = Duration.seconds(10)
+    /// Up to so many objects, each gets its line on a terminal.
+    private static let fewFiles = 100
+
+    init(_ presentation: Presentation, time: any TimeSource) {
+        self.presentation = presentation
+        self.time = time
+        text = NoticeText(verbosity: presentation.verbosity)
+        state = Mutex(State(model: ProgressModel(at: time.now())))
+    }
+
+    /// More was planned.
+    func plan(_ requests: [TransferRequest]) { state.withLock { $0.model.plan(requests) } }
+
+    /// Everything was planned.
+    func completePlan() { state.withLock { $0.model.completePlan() } }
+
+    /// Shows events until the stream is closed.
+    func show(_ events: EventSubscription) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.tick() }
+            while let batch = await events.next() { take(batch) }
+            group.cancelAll()
+        }
+        if presentation.style == .bars { draw(final: true) }
+    }
+
+    private func take(_ batch: [TransferEvent]) {
+        let now = time.now()
+        var lines: [String] = []
+        state.withLock { state in
+            for event in batch {
+                let before = event.transfer.flatMap { id in state.model.active.first { $0.id == id } }
+                let notice = state.model.apply(event, at: now)
+                if presentation.style == .json {
+                    let after = event.transfer.flatMap { id in state.model.active.first { $0.id == id } }
+                    lines.append(JSONEvents.object(event, after ?? before).text)
+                } else if let notice, isWanted(notice, state.model), let line = text.line(notice) {
+                    lines.append(line)
+                }
+            }
+            if presentation.style == .bars {
+                state.notices += lines
+                lines = []
+            }
+        }
+        if lines.isEmpty { return }
+        (presentation.style == .json ? Output.standard : Output.error).note(lines.joined(separator: "\n"))
+    }
+
+    private func isWanted(_ notice: Notice, _ model: ProgressModel) -> Bool {
+        switch notice {
+        case .failed: return true
+        case .finished:
+            if presentation.quiet { return false }
+            let isFew = model.totalFiles <= TransferDisplay.fewFiles
+            return presentation.style == .lines || isFew || presentation.verbosity > 0
+        case .retrying, .released, .warning: return !presentation.quiet
+        }
+    }
+
+    /// Ends when it is cancelled.
+    private func tick() async {
+        let interval: Duration
+        switch presentation.style {
+        case .bars: interval = TransferDisplay.frame
+        case .lines where !presentation.quiet: interval = TransferDisplay.heartbeat
+        default: return
+        }
+        while !Task.isCancelled {
+            do { try await time.sleep(for: interval) } catch { return }
+            if presentation.style == .bars { draw(final: false) } else { beat() }
+        }
+    }
+
+    private func beat() {
+        let line: String? = state.withLock { state in
+            if state.model.active.isEmpty { return nil }
+            return ProgressLayout(columns: 120, rows: 24).lines(state.model, at: time.now()).last
+        }
+        if let line { Output.error.note("moving  \(line)") }
+    }
+
+    private func draw(final: Bool) {
+        let window = Output.error.windowSize ?? (columns: 80, rows: 24)
+        let layout = ProgressLayout(columns: window.columns, rows: window.rows)
+        let frame = state.withLock { state in
+            let lines = final ? [] : layout.lines(state.model, at: time.now())
+            let rows = TerminalFrame.rows(of: state.drawn, columns: window.columns)
+            let frame = TerminalFrame.text(notices: state.notices, lines: lines, erasing: rows)
+            state.drawn = lines.map { Columns.width($0) }
+            state.notices = []
+            return frame
+        }
+        do {
+            try Output.error.write(frame)
+        } catch {
+            // Nobody looks; the work goes on.
+            return
+        }
+    }
+
+    /// The last word of the command.
+    func summarise(_ report: RunReport) {
+        let now = time.now()
+        let model = state.withLock { $0.model }
+        switch presentation.style {
+        case .json: Output.standard.note(JSONEvents.summary(model, report, at: now).text)
+        case .bars, .lines: if !presentation.quiet { Output.error.note(text.summary(model, at: now)) }
+        }
+    }
+}
+
+/// Control sequences of one frame, sent in one write so that nothing flickers.
+enum TerminalFrame {
+    /// Rows that lines take now: a window that was made narrower has wrapped them.
+    static func rows(of widths: [Int], columns: Int) -> Int {
+        widths.reduce(0) { $0 + max(1, ($1 + columns - 1) / max(1, columns)) }
+    }
+
+    /// Moves up over the last frame, writes lasting lines, then the new frame; what was longer is cleared.
+    static func text(notices: [String], lines: [String], erasing drawn: Int) -> String {
+        // ECMA-48: CUU moves up, EL clears to the end of the line, ED to the end of the screen.
+        var text = drawn > 0 ? "\u{1B}[\(drawn)A\r" : "\r"
+        for line in notices + lines { text += line + "\u{1B}[K\n" }
+        return text + "\u{1B}[J"
+    }
+}

@@ -1,0 +1,44 @@
+import ArgumentParser
+import Glibc
+import SluicePipeline
+
+/// The program. `docs/cli.md` says the same as `--help`, at more length.
+@main
+struct Sluice: AsyncParsableCommand {
+    static let version = "0.1.0"
+
+    static let configuration = CommandConfiguration(
+        commandName: "sluice",
+        abstract: "Moves large files, and proves that what arrived is what was published.",
+        discussion: """
+            A location is a URL (https://…, s3://BUCKET/KEY, file://…), a path, or - for standard input and output. \
+            Sizes take K M G (1024) and KB MB GB (1000).
+
+            EXAMPLES
+              sluice cp https://example.org/model.gguf s3://models/
+              sluice cp -r ./models/ s3://models/ --transfers 8
+              sluice add --from urls.txt ./downloads/ && sluice run
+
+            EXIT STATUS
+              0 all done, 1 some transfers failed, 2 usage or configuration, 3 not authorised, 4 integrity, \
+            5 not found, 6 stopped by a limit you set, 130 interrupted (state saved).
+            """,
+        version: version,
+        subcommands: [
+            Cp.self, Ls.self, Stat.self, Cat.self, Rm.self, Add.self, Queue.self, Run.self, Cleanup.self,
+            Completions.self,
+        ]
+    )
+
+    static func main() async {
+        let start = Hardening.prepare()
+        // Scripts ask for the version often: no parser, no state, no libcurl.
+        if start.arguments == ["--version"] {
+            Output.standard.note(version)
+            Glibc.exit(0)
+        }
+        let ending = await CommandLineRun(start).perform()
+        if let signal = ending.signal { Signals.end(by: signal) }
+        Glibc.exit(ending.status)
+    }
+}

@@ -1,0 +1,121 @@
+import SluiceBytes
+import SluicePipeline
+
+/// What commands stand on: sources, sinks, queue and worker of this process. The one place that knows them all is
+/// whoever implements this; commands know only this.
+protocol CommandSession: Sendable {
+    /// Everything that happens.
+    var events: EventStream { get }
+
+    /// The clock.
+    var time: any TimeSource { get }
+
+    /// Buffers for reads that a command makes itself (`cat`).
+    var pool: BufferPool { get }
+
+    /// The queue. Opens the state store at the first call: commands that only look never touch it.
+    func queue() async throws -> any CommandQueue
+
+    /// The source at a location; throws `.usage` if nothing serves its scheme.
+    func source(_ location: Location) throws -> any Source
+
+    /// The sink at a location; throws `.usage` if nothing serves its scheme.
+    func sink(_ location: Location) throws -> any Sink
+
+    /// Removes what a listing of `location` named; throws `.usage` if nothing can be removed there.
+    func remover(_ location: Location) throws -> any ObjectRemover
+
+    /// Tells the resolver what a redacted source stands for in this process.
+    func keepSecret(_ location: Location, as identity: String)
+
+    /// Works until the job (nil: the queue) is drained, or for good if `watch`.
+    func run(job: JobID?, watch: Bool) async throws -> RunReport
+
+    /// No new claims; what runs saves its state and is released.
+    func stop()
+
+    /// Releases everything; what it returned before is of no use afterwards.
+    func close() async
+}
+
+/// The queue as commands see it.
+protocol CommandQueue: Sendable {
+    /// A new job.
+    ///
+    /// - Parameter command: what the user asked for, redacted, for `queue list`.
+    func beginJob(_ command: String, priority: Int) async throws -> JobID
+
+    /// Adds transfers in one transaction. One that is there already and not running is taken over with its journal.
+    func add(_ requests: [TransferRequest], to job: JobID) async throws
+
+    /// All transfers of the job are in.
+    func endJob(_ job: JobID) async throws
+
+    /// Rows in order of entry, page by page.
+    func list(_ states: Set<TransferState>, of job: JobID?) -> AsyncThrowingStream<QueueRow, any Error>
+
+    /// Applies an action; returns how many rows it changed.
+    func apply(_ action: QueueAction, to selection: QueueSelection) async throws -> Int
+
+    /// Changes the rates of running workers; nil gives them back their own.
+    func limit(_ bandwidth: BandwidthLimit?) async throws
+
+    /// The records of sink sessions that may still be resumed.
+    func liveSessions() async throws -> Set<[UInt8]>
+}
+
+/// Which rows an action is about.
+enum QueueSelection: Sendable, Hashable {
+    case transfers([TransferID])
+    case job(JobID)
+    case all
+}
+
+/// What a user can do to rows.
+enum QueueAction: Sendable, Hashable {
+    case pause
+    case resume
+    case cancel
+    case retry
+    case priority(Int)
+}
+
+/// A row for people.
+struct QueueRow: Sendable {
+    var id: TransferID
+    var job: JobID
+    var state: TransferState
+    var priority: Int
+    var source: String
+    var target: String
+    var size: UInt64?
+    var done: UInt64
+    var error: String?
+}
+
+/// What a run did.
+struct RunReport: Sendable, Equatable {
+    /// Transfers by their last state.
+    var states: [TransferState: Int] = [:]
+    /// Failed and parked transfers by code.
+    var failures: [SluiceError.Code: Int] = [:]
+    /// Whether it was stopped before the queue was drained.
+    var interrupted = false
+
+    mutating func merge(_ other: RunReport) {
+        states.merge(other.states, uniquingKeysWith: +)
+        failures.merge(other.failures, uniquingKeysWith: +)
+        interrupted = interrupted || other.interrupted
+    }
+
+    var status: ExitStatus { interrupted ? .interrupted : .of(failures: failures.keys) }
+}
+
+/// Removes objects of one place.
+protocol ObjectRemover: Sendable {
+    /// The most entries of one call.
+    var batch: Int { get }
+
+    /// Removes entries of a listing; returns an error for each that is still there.
+    func remove(_ entries: [SourceEntry]) async throws -> [SluiceError]
+}

@@ -1,0 +1,61 @@
+import SluiceBytes
+import SluicePipeline
+
+/// What a session is opened with: the parsed command line, secrets included. It never leaves the process.
+struct SessionSettings: Sendable {
+    struct HTTP: Sendable {
+        var headers: [HeaderField] = []
+        var caFile: String?
+        var insecure = false
+        var proxy: Secret?
+    }
+
+    /// The state file; nil for the default place.
+    var stateFile: String?
+    /// All buffers together.
+    var memory = ByteCount.mebibytes(256)
+    /// Objects at a time.
+    var transfers = 4
+    /// Connections per object.
+    var connections = 4
+    /// Part size where the sink lets one choose.
+    var partSize: ByteCount?
+    /// Rates at the start.
+    var bandwidth = BandwidthLimit.off
+    /// How HTTP is spoken.
+    var http = HTTP()
+    /// Endpoint of `s3://` sources.
+    var source = S3Endpoint()
+    /// Endpoint of `s3://` targets.
+    var target = S3Endpoint()
+    /// What new S3 objects are given.
+    var object = S3ObjectSettings()
+}
+
+extension SessionSettings {
+    /// Settings of a command that only looks.
+    init(_ global: GlobalOptions, http: HTTPOptions? = nil, s3: S3Options? = nil) throws {
+        stateFile = global.state
+        if let http {
+            self.http = HTTP(
+                headers: try http.fields(),
+                caFile: http.caFile,
+                insecure: http.insecure,
+                proxy: http.proxy.map { Secret($0) }
+            )
+        }
+        if let s3 {
+            source = s3.endpoint
+            target = s3.endpoint
+        }
+    }
+
+    /// Takes over what a worker needs.
+    mutating func apply(_ engine: EngineOptions) {
+        memory = engine.memory
+        transfers = engine.transfers
+        connections = engine.connections
+        partSize = engine.partSize
+        bandwidth = engine.bwlimit
+    }
+}

@@ -1,0 +1,78 @@
+import SluicePipeline
+import SluiceState
+
+/// The state store as commands see it.
+struct StoreQueue: CommandQueue {
+    /// The setting that running workers heed: a rate as `queue limit` takes it.
+    static let limitKey = "bwlimit"
+
+    let store: StateStore
+
+    func beginJob(_ command: String, priority: Int) async throws -> JobID {
+        try await store.createJob(command: command, priority: priority)
+    }
+
+    func add(_ requests: [TransferRequest], to job: JobID) async throws {
+        _ = try await store.add(requests, to: job)
+    }
+
+    func endJob(_ job: JobID) async throws { try await store.endListing(job) }
+
+    func list(_ states: Set<TransferState>, of job: JobID?) -> AsyncThrowingStream<QueueRow, any Error> {
+        let rows = RowReader(store.rows(states: states, job: job))
+        return AsyncThrowingStream { try await rows.next().map(StoreQueue.row) }
+    }
+
+    private static func row(_ row: TransferRow) -> QueueRow {
+        QueueRow(
+            id: row.id,
+            job: row.job,
+            state: row.wanted ?? row.state,
+            priority: row.priority,
+            source: row.request.source,
+            target: row.request.target,
+            size: row.request.size,
+            done: row.journalled,
+            error: row.errorMessage
+        )
+    }
+
+    func apply(_ action: QueueAction, to selection: QueueSelection) async throws -> Int {
+        let rows: TransferSelection =
+            switch selection {
+            case .transfers(let ids): .transfers(ids)
+            case .job(let job): .job(job)
+            case .all: .all
+            }
+        switch action {
+        case .pause: return try await store.pause(rows)
+        case .resume: return try await store.resume(rows)
+        case .cancel: return try await store.cancel(rows)
+        case .retry: return try await store.retry(rows)
+        case .priority(let priority): return try await store.setPriority(priority, of: rows)
+        }
+    }
+
+    func limit(_ bandwidth: BandwidthLimit?) async throws {
+        try await store.set(bandwidth?.argument, for: StoreQueue.limitKey)
+    }
+
+    func liveSessions() async throws -> Set<[UInt8]> {
+        Set(try await store.unfinishedSessions().map(\.session))
+    }
+}
+
+/// Rows one by one: a stream that is made from another pulls from one iterator.
+private actor RowReader {
+    private var rows: AsyncThrowingStream<TransferRow, any Error>.Iterator
+
+    init(_ rows: AsyncThrowingStream<TransferRow, any Error>) {
+        self.rows = rows.makeAsyncIterator()
+    }
+
+    func next() async throws -> TransferRow? {
+        var iterator = rows
+        defer { rows = iterator }
+        return try await iterator.next(isolation: self)
+    }
+}
