@@ -90,8 +90,9 @@ extension S3Client {
     }
 
     private func payloadSigning(of object: S3Body, isSigned: Bool) -> PayloadSigning {
-        // Content-MD5 cannot be a trailer, and an unsigned request has nothing to chain chunks on.
-        let canTrail = object.checksum.map { $0.algorithm != .md5 } ?? false
+        // A server without trailers may store other bytes and say nothing (rclone serve s3 does). Content-MD5 cannot be
+        // a trailer, and an unsigned request has nothing to chain chunks on.
+        let canTrail = quirks.trailers && (object.checksum.map { $0.algorithm != .md5 } ?? false)
         switch payload {
         case _ where !isSigned: return .unsigned
         case .unsigned: return .unsigned

@@ -56,7 +56,7 @@ extension S3Client {
         call.hooks = hooks
         call.isIdempotent = condition == .none
         let root = try await commit(call, root: "CopyObjectResult")
-        return Written(etag: root.text(of: "ETag") ?? "", versionID: nil, checksums: [])
+        return Written(etag: root.etag ?? "", versionID: nil, checksums: [])
     }
 
     /// UploadPartCopy of one range of the source. It commits nothing that is visible: what went wrong with it is
@@ -82,7 +82,7 @@ extension S3Client {
         call.headers["x-amz-copy-source-range"] = text
         call.hooks = hooks
         let root = try await document(call, root: "CopyPartResult")
-        guard let etag = root.text(of: "ETag") else {
+        guard let etag = root.etag else {
             throw failure(
                 call,
                 code: "SluiceMissingETag",

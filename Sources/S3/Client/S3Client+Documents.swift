@@ -5,11 +5,11 @@ extension S3Client {
     /// The largest answer that is read as XML.
     private static let documentLimit = 8 << 20
 
-    /// Sends `call` and reads its answer as the document `root`.
-    func document(_ call: S3Call, root: String) async throws -> XMLElement {
+    /// Sends `call` and reads its answer as the document `root`, or `other` where a server calls it so.
+    func document(_ call: S3Call, root: String, other: String? = nil) async throws -> XMLElement {
         let response = try await perform(call)
         do {
-            return try await read(response, call, root: root)
+            return try await read(response, call, root: root, other: other)
         } catch let failure as XMLFailure {
             throw self.failure(
                 call,
@@ -40,13 +40,15 @@ extension S3Client {
         } catch let error as TransportError {
             throw unconfirmed(call, error.description, status: response.status)
         }
-        guard element.text(of: "ETag") != nil else {
+        guard element.etag != nil else {
             throw unconfirmed(call, "the answer has no ETag", status: response.status)
         }
         return element
     }
 
-    private func read(_ response: HTTPResponse, _ call: S3Call, root: String) async throws -> XMLElement {
+    private func read(_ response: HTTPResponse, _ call: S3Call, root: String, other: String? = nil) async throws
+        -> XMLElement
+    {
         let bytes = try await response.collect(limit: S3Client.documentLimit)
         let element = try XMLDocumentParser.parse(bytes)
         if element.name == "Error" {
@@ -54,7 +56,9 @@ extension S3Client {
             error.resource = call.resource
             throw error
         }
-        guard element.name == root else { throw XMLFailure.unexpectedRoot(element.name, expected: root) }
+        guard element.name == root || element.name == other else {
+            throw XMLFailure.unexpectedRoot(element.name, expected: root)
+        }
         return element
     }
 

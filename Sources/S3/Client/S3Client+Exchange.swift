@@ -127,7 +127,7 @@ extension S3Error {
             headers: headers
         )
         resource = call.resource
-        retryAfter = headers["Retry-After"].flatMap { S3Error.seconds($0, now: now) }
+        retryAfter = RetryAfter.delay(headers, localNow: now.epochSeconds)
     }
 
     /// The error of an `<Error>` document, whatever the status it came with.
@@ -148,11 +148,5 @@ extension S3Error {
     /// A server's text for our messages: short, and nothing that moves a terminal's cursor.
     private static func bounded(_ text: String) -> String {
         String(S3Key(text.prefix(300)).description)
-    }
-
-    /// Retry-After (RFC 9110 §10.2.3): seconds or a date; a day at most.
-    private static func seconds(_ text: String, now: Timestamp) -> Int? {
-        if let seconds = Int(text) { return min(max(seconds, 0), 86_400) }
-        return Timestamp(httpDate: text).map { Int(min(max($0.epochSeconds - now.epochSeconds, 0), 86_400)) }
     }
 }

@@ -19,7 +19,8 @@ extension S3Client {
             if S3Client.isFullObject(checksum, quirks) { call.headers["x-amz-checksum-type"] = "FULL_OBJECT" }
         }
         call.isIdempotent = false
-        let root = try await document(call, root: "InitiateMultipartUploadResult")
+        // `rclone serve s3` leaves the last word out.
+        let root = try await document(call, root: "InitiateMultipartUploadResult", other: "InitiateMultipartUpload")
         guard let id = root.text(of: "UploadId") else {
             throw failure(call, code: "SluiceBadAnswer", "the answer has no UploadId", kind: .invalid, status: 200)
         }
@@ -104,7 +105,7 @@ extension S3Client {
             S3Checksum.name(of: algorithm).flatMap { root.text(of: "Checksum\($0)") }
                 .map { S3Checksum(algorithm, base64: $0) }
         }
-        return Written(etag: root.text(of: "ETag") ?? "", versionID: nil, checksums: checksums)
+        return Written(etag: root.etag ?? "", versionID: nil, checksums: checksums)
     }
 
     /// AbortMultipartUpload; one that is not there counts as aborted.

@@ -26,7 +26,7 @@ extension S3Client {
         if !quirks.headerChecksums.isEmpty { call.headers["x-amz-checksum-mode"] = "ENABLED" }
         let response = try await perform(call)
         response.body.cancel()
-        guard let size = response.headers["Content-Length"].flatMap({ S3ContentRange.number($0) }) else {
+        guard let size = S3Client.contentLength(response.headers) else {
             throw failure(
                 call,
                 code: "SluiceBadAnswer",
@@ -82,7 +82,7 @@ extension S3Client {
         ifMatch: String?
     ) throws -> S3ObjectBody {
         let headers = response.headers
-        if let ifMatch, let etag = headers["ETag"], etag != ifMatch {
+        if let ifMatch, let etag = headers["ETag"].map(S3ETag.quoted), etag != S3ETag.quoted(ifMatch) {
             throw failure(
                 call,
                 code: "SluiceSourceChanged",
@@ -91,7 +91,7 @@ extension S3Client {
                 status: response.status
             )
         }
-        let length = headers["Content-Length"].flatMap { S3ContentRange.number($0) }
+        let length = S3Client.contentLength(headers)
         let got: ByteRange
         let size: UInt64
         if let range {
@@ -127,9 +127,12 @@ extension S3Client {
         _ call: S3Call,
         asked: ByteRange
     ) throws -> (ByteRange, UInt64) {
-        guard response.status == 206, response.headers.all("Content-Range").count == 1,
-            let got = response.headers["Content-Range"].flatMap({ S3ContentRange($0) }), let total = got.total,
-            got.range.lower == asked.lower, got.range.upper == min(asked.upper, total)
+        // `rclone serve s3` sends a part under status 200. Its length says that it is one: believed only with both.
+        let hasLength = response.headers["Content-Length"] != nil
+        guard response.status == 206 || response.status == 200 && hasLength,
+            response.headers.all("Content-Range").count == 1,
+            case .range(let got, let total?) = response.headers["Content-Range"].flatMap({ ContentRange($0) }),
+            got.lower == asked.lower, got.upper == min(asked.upper, total)
         else {
             let said = response.headers["Content-Range"].map { S3Key($0.prefix(80)).description } ?? "no Content-Range"
             throw failure(
@@ -140,7 +143,13 @@ extension S3Client {
                 status: response.status
             )
         }
-        return (got.range, total)
+        return (got, total)
+    }
+
+    private static func contentLength(_ headers: HTTPHeaders) -> UInt64? {
+        headers["Content-Length"].flatMap { text in
+            text.utf8.allSatisfy { (48...57).contains($0) } ? UInt64(text) : nil
+        }
     }
 
     /// What a successful write tells.

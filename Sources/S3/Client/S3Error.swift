@@ -46,8 +46,8 @@ package struct S3Error: Error, Sendable, Hashable, CustomStringConvertible {
     package var requestID: String?
     /// The region that the answer named.
     package var region: String?
-    /// Seconds the server asked to wait.
-    package var retryAfter: Int?
+    /// How long the server asked us to wait.
+    package var retryAfter: Duration?
     package let kind: Kind
     /// `s3://bucket/key` or `s3://bucket`: what it was about.
     package var resource: String?

@@ -6,7 +6,7 @@ package struct S3ObjectInfo: Sendable {
     package let key: S3Key
     /// The whole object's length in bytes.
     package let size: UInt64
-    /// As sent, quotes included.
+    /// With its quotes.
     package let etag: String?
     package let versionID: String?
     package let lastModified: Timestamp?
@@ -27,7 +27,7 @@ package struct S3ObjectInfo: Sendable {
     init(key: S3Key, size: UInt64, headers: HTTPHeaders) {
         self.key = key
         self.size = size
-        etag = headers["ETag"]
+        etag = headers["ETag"].map(S3ETag.quoted)
         versionID = headers["x-amz-version-id"].flatMap { $0 == "null" ? nil : $0 }
         lastModified = headers["Last-Modified"].flatMap { Timestamp(httpDate: $0) }
         checksums = S3Checksum.all(in: headers)

@@ -1,4 +1,5 @@
 import Glibc
+import SluiceTransport
 
 /// A moment in whole seconds since 1970-01-01 UTC. Always a parameter: nothing here asks the system for the time.
 package struct Timestamp: Hashable, Sendable, Comparable {
@@ -36,18 +37,10 @@ package struct Timestamp: Hashable, Sendable, Comparable {
 }
 
 extension Timestamp {
-    /// Parses `Fri, 24 May 2013 00:00:00 GMT` (RFC 9110 §5.6.7, the one form that is sent); nil if it is not one.
+    /// Parses a date as HTTP writes it; nil if it is not one.
     package init?(httpDate text: String) {
-        let fields = text.split(separator: " ")
-        guard fields.count == 6, fields[5] == "GMT" || fields[5] == "UTC",
-            let day = Timestamp.number(fields[1], 2), let year = Timestamp.number(fields[3], 4),
-            let month = Timestamp.months.firstIndex(of: String(fields[2]))
-        else { return nil }
-        let clock = fields[4].split(separator: ":", omittingEmptySubsequences: false)
-        guard clock.count == 3, let hour = Timestamp.number(clock[0], 2), let minute = Timestamp.number(clock[1], 2),
-            let second = Timestamp.number(clock[2], 2)
-        else { return nil }
-        self.init(year: year, month: month + 1, day: day, hour: hour, minute: minute, second: second)
+        guard let date = HTTPDate(text) else { return nil }
+        self.init(epochSeconds: date.unixSeconds)
     }
 
     /// Parses `2013-05-24T00:00:00.000Z`, `2013-05-24T00:00:00+02:00` and `20130524T000000Z`; nil if it is none.
@@ -96,10 +89,6 @@ extension Timestamp {
         parts.tm_sec = Int32(second)
         self.init(epochSeconds: Int64(timegm(&parts)))
     }
-
-    private static let months = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ]
 
     private static func number(_ text: some StringProtocol, _ width: Int) -> Int? {
         guard text.utf8.count == width, text.utf8.allSatisfy({ (48...57).contains($0) }) else { return nil }

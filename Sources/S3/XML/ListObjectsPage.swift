@@ -2,7 +2,7 @@
 package struct S3ListedObject: Sendable, Hashable {
     package let key: S3Key
     package let size: UInt64
-    /// As sent, quotes included; nil where the server leaves it out.
+    /// With its quotes; nil where the server leaves it out.
     package let etag: String?
     package let lastModified: Timestamp?
     package let storageClass: String?
@@ -29,7 +29,7 @@ package struct ListObjectsPage: Sendable {
             return S3ListedObject(
                 key: try ListObjectsPage.key(key, isEncoded: isEncoded),
                 size: size,
-                etag: element.text(of: "ETag"),
+                etag: element.etag,
                 lastModified: element.text(of: "LastModified").flatMap { Timestamp(iso8601: $0) },
                 storageClass: element.text(of: "StorageClass")
             )

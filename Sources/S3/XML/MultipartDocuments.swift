@@ -20,7 +20,7 @@ package struct ListPartsPage: Sendable {
         nextMarker = root.number(of: "NextPartNumberMarker")
         parts = try root.all("Part").map { element in
             guard let number = element.number(of: "PartNumber"), (1...10_000).contains(number),
-                let size = element.number(of: "Size"), let etag = element.text(of: "ETag")
+                let size = element.number(of: "Size"), let etag = element.etag
             else { throw XMLFailure.invalid("a part has no number, size or ETag") }
             return S3ListedPart(
                 number: Int(number),

@@ -49,6 +49,12 @@ import Testing
         #expect(await get(part("bytes 2-4/10", length: "4")).1?.code == "SluiceBadAnswer")
     }
 
+    @Test func aPartUnderStatus200IsBelievedOnlyWithItsLength() async {
+        #expect(await get(part("bytes 2-4/10", status: 200)).0?.range == ByteRange(2, 5))
+        #expect(await get(part("bytes 2-4/10", status: 200, length: nil)).1?.code == "SluiceRangeIgnored")
+        #expect(await get(part("bytes 2-4/10", status: 200, length: "10")).1?.code == "SluiceBadAnswer")
+    }
+
     @Test func aChangedObjectIsNamedWithBothETags() async {
         let (_, error) = await get(part("bytes 2-4/10"), ifMatch: "\"old\"")
         #expect(error?.kind == .preconditionFailed)
@@ -181,7 +187,9 @@ import Testing
         ] as [(PayloadPolicy, String, String?)]
     )
     func thePolicyDecidesHowTheBodyIsSigned(policy: PayloadPolicy, endpoint: String, literal: String?) async throws {
-        let fixture = Fixture([.head(200, [("ETag", "\"a\"")])], endpoint: endpoint, payload: policy)
+        var quirks = EndpointQuirks.seaweedFS
+        quirks.trailers = true
+        let fixture = Fixture([.head(200, [("ETag", "\"a\"")])], endpoint: endpoint, quirks: quirks, payload: policy)
         _ = try await fixture.client.put(bucket: "bucket", key: "k", body: fixture.body("hello", checksum: true))
         let request = fixture.http.requests[0]
         #expect(request.headers["x-amz-content-sha256"] == literal ?? SHA256.hash("hello").hex)
@@ -193,6 +201,24 @@ import Testing
         #expect(request.headers["x-amz-trailer"] == (isTrailing ? "x-amz-checksum-crc32c" : nil))
         #expect((request.headers["x-amz-checksum-crc32c"] != nil) == !isTrailing)
         #expect((request.body.count == 5) == !isFramed)
+    }
+
+    @Test(arguments: [PayloadPolicy.chunkSignedTrailer, .unsignedTrailer])
+    func aServerWithoutTrailersGetsNone(policy: PayloadPolicy) async throws {
+        let fixture = Fixture([.head(200, [("ETag", "\"a\"")])], quirks: .rclone, payload: policy)
+        _ = try await fixture.client.put(bucket: "bucket", key: "k", body: fixture.body("hello", checksum: true))
+        #expect(fixture.http.requests[0].headers["x-amz-trailer"] == nil)
+        #expect(fixture.http.requests[0].headers["x-amz-checksum-crc32c"] != nil)
+    }
+
+    @Test func tagsOfAllSpellingsAreOne() async throws {
+        let fixture = Fixture([
+            .xml("<CopyObjectResult><ETag>abc</ETag></CopyObjectResult>"),
+            .xml("<InitiateMultipartUpload><UploadId>u</UploadId></InitiateMultipartUpload>"),
+        ])
+        let source = S3CopySource(bucket: "s", key: "k", etag: "\"e\"")
+        #expect(try await fixture.client.copyObject(from: source, bucket: "bucket", key: "k").etag == "\"abc\"")
+        #expect(try await fixture.client.createMultipartUpload(bucket: "bucket", key: "k") == "u")
     }
 
     @Test func anAnonymousRequestIsNotSigned() async throws {

@@ -169,7 +169,7 @@ import Testing
         let error = await fixture.failure { for try await _ in $0.listObjects(bucket: "bucket") {} }
         #expect(error?.kind == kind)
         #expect(error?.code == code)
-        #expect(error?.retryAfter == 7)
+        #expect(error?.retryAfter == .seconds(7))
         #expect(error?.resource == "s3://bucket")
     }
 
