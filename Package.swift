@@ -99,7 +99,7 @@ let package = Package(
             name: "sluice",
             dependencies: [
                 "SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3", "SluiceState", "SluiceSources",
-                "SluiceSinks", "CLinux",
+                "SluiceSinks", "SluiceRemote", "CLinux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Sources/CLI",

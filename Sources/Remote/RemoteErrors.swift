@@ -42,7 +42,7 @@ extension SluiceError {
 
     /// An S3 server's word.
     package init(_ error: S3Error, object: String) {
-        let wait = error.retryAfter.map { Retry.after(.seconds($0)) } ?? .backoff
+        let wait = error.retryAfter.map { Retry.after($0) } ?? .backoff
         let (code, retry, remedy): (Code, Retry, String?) =
             switch error.kind {
             case .throttled: (.throttled, wait, "lower --transfers or --connections")

@@ -114,6 +114,11 @@ final class StateJournal: TransferJournal {
         saved.withLock { $0 = [:] }
     }
 
+    func lastDone() async throws -> DoneRecord? {
+        let request = claim.request
+        return try await store.lastDone(source: request.source, target: request.target, settings: request.settings)
+    }
+
     /// Removes a transfer's session, receipts and digests.
     static func forget(_ id: TransferID, _ db: Database) throws {
         for table in ["part", "hashed_part", "journal"] {

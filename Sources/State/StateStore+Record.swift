@@ -2,18 +2,6 @@ internal import GRDB
 import SluiceBytes
 import SluicePipeline
 
-/// What is known of a transfer that ended well: enough to see that a re-run has nothing to do.
-package struct DoneRecord: Sendable, Hashable {
-    /// The version that was moved.
-    package var pin: Pin
-    /// The digest of its bytes; nil for a server-side copy.
-    package var sha256: Digest?
-    /// The object at the sink, as `StoredObject.fingerprint` said.
-    package var fingerprint: String
-    /// Length in bytes.
-    package var size: UInt64
-}
-
 /// What outlives a transfer, and what is cleared away.
 extension StateStore {
     /// The last success of the same source, target and settings; nil if there is none whose version is known.

@@ -8,19 +8,28 @@ private func exchange(_ context: UnsafeMutableRawPointer) -> Exchange {
 }
 
 let onHeader: @convention(c) (UnsafeMutablePointer<CChar>?, Int, Int, UnsafeMutableRawPointer?) -> Int = {
-    line, size, count, context in
+    line,
+    size,
+    count,
+    context in
     guard let line, let context else { return 0 }
     return exchange(context).takeHeader(UnsafeRawBufferPointer(start: line, count: size * count))
 }
 
 let onBody: @convention(c) (UnsafeMutablePointer<CChar>?, Int, Int, UnsafeMutableRawPointer?) -> Int = {
-    bytes, size, count, context in
+    bytes,
+    size,
+    count,
+    context in
     guard let bytes, let context else { return 0 }
     return exchange(context).takeBody(UnsafeRawBufferPointer(start: bytes, count: size * count))
 }
 
 let onRead: @convention(c) (UnsafeMutablePointer<CChar>?, Int, Int, UnsafeMutableRawPointer?) -> Int = {
-    buffer, size, count, context in
+    buffer,
+    size,
+    count,
+    context in
     guard let buffer, let context else { return Int(CURL_READFUNC_ABORT) }
     return exchange(context).giveBody(UnsafeMutableRawBufferPointer(start: buffer, count: size * count))
 }
@@ -41,13 +50,17 @@ let onStart:
 
 let onOpenSocket:
     @convention(c) (UnsafeMutableRawPointer?, curlsocktype, UnsafeMutablePointer<curl_sockaddr>?) -> curl_socket_t = {
-        context, _, address in
+        context,
+        _,
+        address in
         guard let context, let address else { return -1 }
         return exchange(context).openSocket(address)
     }
 
 let onSocketOption: @convention(c) (UnsafeMutableRawPointer?, curl_socket_t, curlsocktype) -> Int32 = {
-    context, descriptor, _ in
+    context,
+    descriptor,
+    _ in
     guard let context else { return 0 }
     return exchange(context).prepareSocket(descriptor)
 }

@@ -42,12 +42,17 @@ final class CurlLoop: @unchecked Sendable {
         defer { pthread_attr_destroy(&attributes) }
         var thread = pthread_t()
         let context = Unmanaged.passRetained(self).toOpaque()
-        let code = pthread_create(&thread, &attributes, { context in
-            guard let context else { return nil }
-            let loop = Unmanaged<CurlLoop>.fromOpaque(context).takeRetainedValue()
-            loop.run()
-            return nil
-        }, context)
+        let code = pthread_create(
+            &thread,
+            &attributes,
+            { context in
+                guard let context else { return nil }
+                let loop = Unmanaged<CurlLoop>.fromOpaque(context).takeRetainedValue()
+                loop.run()
+                return nil
+            },
+            context
+        )
         precondition(code == 0, "no thread for the network: \(code)")
         self.thread.withLock { $0 = thread }
     }

@@ -33,7 +33,12 @@ public final class CurlTransport: HTTPClient {
             }
         }
         let exchange = Exchange(
-            id: id, request: request, configuration: configuration, pool: pool, channel: channel)
+            id: id,
+            request: request,
+            configuration: configuration,
+            pool: pool,
+            channel: channel
+        )
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 exchange.answer = continuation

@@ -42,7 +42,11 @@ struct EasyHandle: ~Copyable {
     mutating func setHeaders(_ lines: [String]) throws(TransportError) {
         for line in lines {
             guard let longer = curl_slist_append(headers, line) else {
-                throw TransportError(.other, "no memory for the request's head", curlCode: Int32(CURLE_OUT_OF_MEMORY.rawValue))
+                throw TransportError(
+                    .other,
+                    "no memory for the request's head",
+                    curlCode: Int32(CURLE_OUT_OF_MEMORY.rawValue)
+                )
             }
             headers = longer
         }
@@ -52,8 +56,10 @@ struct EasyHandle: ~Copyable {
     func check(_ code: CURLcode, _ option: CURLoption) throws(TransportError) {
         guard code != CURLE_OK else { return }
         throw TransportError(
-            .other, "libcurl refused option \(option.rawValue): \(String(cString: curl_easy_strerror(code)))",
-            curlCode: Int32(code.rawValue))
+            .other,
+            "libcurl refused option \(option.rawValue): \(String(cString: curl_easy_strerror(code)))",
+            curlCode: Int32(code.rawValue)
+        )
     }
 
     /// What libcurl says about its failure; empty if nothing.

@@ -11,9 +11,13 @@ extension Exchange {
         let wasKept = easy?.long(CURLINFO_NUM_CONNECTS) == 0
         return TransportError(
             TransportError.CurlFailure(
-                code: code, text: easy?.failureText ?? "", systemError: Int32(clamping: easy?.long(CURLINFO_OS_ERRNO) ?? 0),
-                wasStale: wasKept && !head.hasBegun),
-            target: request.url)
+                code: code,
+                text: easy?.failureText ?? "",
+                systemError: Int32(clamping: easy?.long(CURLINFO_OS_ERRNO) ?? 0),
+                wasStale: wasKept && !head.hasBegun
+            ),
+            target: request.url
+        )
     }
 
     /// libcurl's CURLE_OK is not proof enough: the announced length must have come.
@@ -22,6 +26,8 @@ extension Exchange {
             let announced = head.contentLength, announced != received
         else { return nil }
         return TransportError(
-            .bodyTruncated, "\(request.url): the body has \(received) bytes, announced were \(announced)")
+            .bodyTruncated,
+            "\(request.url): the body has \(received) bytes, announced were \(announced)"
+        )
     }
 }

@@ -34,7 +34,12 @@ extension Exchange {
         deliverHead()
         let (sum, overflow) = received.addingReportingOverflow(UInt64(bytes.count))
         if overflow || sum > request.bodyLimit ?? .max {
-            fail(TransportError(.bodyTooLong, "\(request.url): the body is longer than \(request.bodyLimit ?? .max) bytes"))
+            fail(
+                TransportError(
+                    .bodyTooLong,
+                    "\(request.url): the body is longer than \(request.bodyLimit ?? .max) bytes"
+                )
+            )
             return 0
         }
         if room <= bytes.count, channel.isFull() {
@@ -86,7 +91,9 @@ extension Exchange {
         if attempts > 1, sendsBody, !request.expectContinue {
             // libcurl found its kept-alive connection dead and would repeat the request in silence. Whether an
             // unsafe method may be repeated is the caller's decision.
-            fail(TransportError(.staleConnection, "\(request.url): a kept-alive connection was closed before the answer"))
+            fail(
+                TransportError(.staleConnection, "\(request.url): a kept-alive connection was closed before the answer")
+            )
             return false
         }
         guard proxy == nil, let kind = AddressClass(text: address) else { return true }
@@ -101,7 +108,10 @@ extension Exchange {
             guard let kind, admits(kind) else { return -1 }
         }
         return socket(
-            address.pointee.family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue), address.pointee.protocol)
+            address.pointee.family,
+            address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue),
+            address.pointee.protocol
+        )
     }
 
     /// Sets the buffers of a new socket.
@@ -117,7 +127,12 @@ extension Exchange {
 
     private func admits(_ kind: AddressClass) -> Bool {
         if request.addressPolicy.allows(kind) { return true }
-        fail(TransportError(.forbiddenTarget, "\(request.url): resolves to a \(kind) address, which a redirect may not reach"))
+        fail(
+            TransportError(
+                .forbiddenTarget,
+                "\(request.url): resolves to a \(kind) address, which a redirect may not reach"
+            )
+        )
         return false
     }
 }

@@ -48,7 +48,10 @@ final class Exchange: @unchecked Sendable {
     private let pool: BufferPool
 
     init(
-        id: UInt64, request: HTTPRequest, configuration: TransportConfiguration, pool: BufferPool,
+        id: UInt64,
+        request: HTTPRequest,
+        configuration: TransportConfiguration,
+        pool: BufferPool,
         channel: BodyChannel
     ) {
         self.id = id
@@ -72,8 +75,13 @@ final class Exchange: @unchecked Sendable {
         guard let answer = answer.take() else { return }
         answer.resume(
             returning: HTTPResponse(
-                status: head.status, headers: head.headers, body: CurlBody(channel),
-                lengthIsProven: head.lengthIsProven(method: request.method), peer: peer))
+                status: head.status,
+                headers: head.headers,
+                body: CurlBody(channel),
+                lengthIsProven: head.lengthIsProven(method: request.method),
+                peer: peer
+            )
+        )
     }
 
     /// The first failure counts: what libcurl reports afterwards is its echo.

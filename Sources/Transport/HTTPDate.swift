@@ -21,7 +21,8 @@ public struct HTTPDate: Sendable, Hashable, Comparable, CustomStringConvertible 
             parsed = HTTPDate.make(HTTPDate.number(words[3], 4), words[2], HTTPDate.number(words[1], 2), words[4])
         case 4 where words[3] == "GMT" && words[0].hasSuffix(","):
             parsed = HTTPDate.obsolete(words[1].split(separator: "-").map(String.init), words[2], now)
-        case 5: parsed = HTTPDate.make(HTTPDate.number(words[4], 4), words[1], HTTPDate.number(words[2], 1...2), words[3])
+        case 5:
+            parsed = HTTPDate.make(HTTPDate.number(words[4], 4), words[1], HTTPDate.number(words[2], 1...2), words[3])
         default: parsed = nil
         }
         guard let parsed else { return nil }

@@ -76,7 +76,13 @@ public struct HTTPResponse: Sendable {
     public let peer: AddressClass?
 
     /// An answer from its parts (for fakes in tests, too).
-    public init(status: Int, headers: HTTPHeaders, body: any ByteStream, lengthIsProven: Bool, peer: AddressClass? = nil) {
+    public init(
+        status: Int,
+        headers: HTTPHeaders,
+        body: any ByteStream,
+        lengthIsProven: Bool,
+        peer: AddressClass? = nil
+    ) {
         self.status = status
         self.headers = headers
         self.body = body

@@ -41,7 +41,11 @@ public enum RedirectPolicy {
     ///
     /// - Parameter hops: Redirects followed so far.
     public static func decide(
-        method: String, url: HTTPURL, status: Int, headers: HTTPHeaders, hops: Int
+        method: String,
+        url: HTTPURL,
+        status: Int,
+        headers: HTTPHeaders,
+        hops: Int
     ) -> Decision {
         guard (300...399).contains(status), status != 304 else { return .final }
         guard [301, 302, 303, 307, 308].contains(status) else { return .refuse(.unsupportedStatus) }

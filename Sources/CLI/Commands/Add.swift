@@ -19,7 +19,10 @@ struct Add: AsyncParsableCommand {
     )
 
     @OptionGroup var copy: CopyOptions
-    @Option(name: .customLong("part-size"), help: .init("Part size, where the sink lets you choose.", valueName: "size"))
+    @Option(
+        name: .customLong("part-size"),
+        help: .init("Part size, where the sink lets you choose.", valueName: "size")
+    )
     var partSize: ByteCount?
     @OptionGroup(title: "HTTP") var http: HTTPOptions
     @OptionGroup(title: "S3") var s3: S3Options

@@ -59,7 +59,11 @@ struct Cat: AsyncParsableCommand {
         try await CommandRun(settings: settings, presentation: Presentation(global)).perform { session in
             for location in locations {
                 do {
-                    try await Cat.write(session.source(location).object(ObjectKey(bytes: [])), range, pool: session.pool)
+                    try await Cat.write(
+                        session.source(location).object(ObjectKey(bytes: [])),
+                        range,
+                        pool: session.pool
+                    )
                 } catch let error as SluiceError {
                     throw error.about("\(location)")
                 }

@@ -36,7 +36,9 @@ struct Rm: AsyncParsableCommand {
             case .web, .stream: throw ValidationError("\(location): only objects in S3 and files can be removed")
             case .s3, .path:
                 if location.namesContainer, !selection.recursive {
-                    throw ValidationError("\(location) names a directory, a prefix or a bucket: add -r for all below it")
+                    throw ValidationError(
+                        "\(location) names a directory, a prefix or a bucket: add -r for all below it"
+                    )
                 }
             }
         }

@@ -38,7 +38,8 @@ struct Stat: AsyncParsableCommand {
                     let opened = try await object.open(prefetch: 0, options: ReadOptions(pool: session.pool))
                     opened.stream?.cancel()
                     try Output.standard.write(
-                        global.json ? Stat.object(opened.info, at: location).text + "\n" : Stat.text(opened.info, location)
+                        global.json
+                            ? Stat.object(opened.info, at: location).text + "\n" : Stat.text(opened.info, location)
                     )
                 } catch let error as SluiceError {
                     run.presentation.report(error.about("\(location)"))
@@ -57,7 +58,9 @@ struct Stat: AsyncParsableCommand {
         lines.append(("ranges", info.supportsRanges ? "yes" : "no"))
         lines += info.published.map { ("digest", "\($0)") }
         lines += info.contentHeaders.sorted { $0.key < $1.key }.map { ($0.key, Printable.text($0.value)) }
-        lines += info.metadata.sorted { $0.key < $1.key }.map { ("meta " + Printable.text($0.key), Printable.text($0.value)) }
+        lines += info.metadata.sorted { $0.key < $1.key }.map {
+            ("meta " + Printable.text($0.key), Printable.text($0.value))
+        }
         return "\(location)\n" + lines.map { "  \(Columns.padded($0.0, to: 20)) \($0.1)\n" }.joined()
     }
 

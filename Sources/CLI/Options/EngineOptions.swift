@@ -12,7 +12,10 @@ struct EngineOptions: ParsableArguments {
     @Option(help: .init("Connections per object, at most.", valueName: "n"))
     var connections = 4
 
-    @Option(name: .customLong("part-size"), help: .init("Part size, where the sink lets you choose.", valueName: "size"))
+    @Option(
+        name: .customLong("part-size"),
+        help: .init("Part size, where the sink lets you choose.", valueName: "size")
+    )
     var partSize: ByteCount?
 
     @Option(

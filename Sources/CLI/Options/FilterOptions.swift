@@ -40,7 +40,10 @@ struct FilterOptions: ParsableArguments {
     )
     var include: [OrderedPattern] = []
 
-    @Option(help: .init("With -r: no keys that match; repeatable.", valueName: "pattern"), transform: OrderedPattern.init)
+    @Option(
+        help: .init("With -r: no keys that match; repeatable.", valueName: "pattern"),
+        transform: OrderedPattern.init
+    )
     var exclude: [OrderedPattern] = []
 
     func validate() throws {
@@ -50,7 +53,8 @@ struct FilterOptions: ParsableArguments {
     }
 
     var filter: PatternFilter {
-        let rules = include.map { ($0.order, PatternFilter.Rule(includes: true, pattern: $0.pattern)) }
+        let rules =
+            include.map { ($0.order, PatternFilter.Rule(includes: true, pattern: $0.pattern)) }
             + exclude.map { ($0.order, PatternFilter.Rule(includes: false, pattern: $0.pattern)) }
         return PatternFilter(rules: rules.sorted { $0.0 < $1.0 }.map(\.1))
     }

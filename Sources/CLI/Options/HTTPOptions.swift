@@ -13,7 +13,10 @@ struct HTTPOptions: ParsableArguments {
     )
     var headers: [String] = []
 
-    @Option(name: .customLong("ca-file"), help: .init("Certificates to trust instead of the system's.", valueName: "file"))
+    @Option(
+        name: .customLong("ca-file"),
+        help: .init("Certificates to trust instead of the system's.", valueName: "file")
+    )
     var caFile: String?
 
     @Flag(help: "Do not verify certificates, for this run only. Anyone on the way can read and change the bytes.")

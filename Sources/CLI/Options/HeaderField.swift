@@ -18,6 +18,12 @@ struct HeaderField: Sendable, Hashable {
         "transfer-encoding", "connection", "accept-encoding", "expect", "te", "upgrade",
     ]
 
+    /// A header whose value a variable holds.
+    init(name: String, variable: String) {
+        self.name = name
+        value = .environment(variable)
+    }
+
     /// Takes the text of `-H`. Errors name the header at most, never its value.
     init(parsing text: String) throws {
         let name = text.prefix { $0 != ":" }

@@ -67,7 +67,9 @@ struct S3ObjectOptions: ParsableArguments {
 
     func settings() throws -> S3ObjectSettings {
         if kmsKeyID != nil, sse != .kms { throw ValidationError("--sse-kms-key-id needs --sse aws:kms") }
-        if customerKeyFile != nil, sse != nil { throw ValidationError("--sse and --sse-c-key-file contradict each other") }
+        if customerKeyFile != nil, sse != nil {
+            throw ValidationError("--sse and --sse-c-key-file contradict each other")
+        }
         let headers: [(String, String?)] = [
             ("content-type", contentType), ("cache-control", cacheControl),
             ("content-disposition", contentDisposition), ("content-encoding", contentEncoding),
@@ -100,7 +102,9 @@ struct S3ObjectOptions: ParsableArguments {
         var pairs: [String: String] = [:]
         for text in texts {
             let key = text.prefix { $0 != "=" }
-            guard !key.isEmpty, key.utf8.count < text.utf8.count else { throw ValidationError("\(option) takes KEY=VALUE") }
+            guard !key.isEmpty, key.utf8.count < text.utf8.count else {
+                throw ValidationError("\(option) takes KEY=VALUE")
+            }
             guard pairs.updateValue(String(text.dropFirst(key.count + 1)), forKey: String(key)) == nil else {
                 throw ValidationError("\(option): \(key) is given twice")
             }

@@ -18,7 +18,10 @@ struct S3Endpoint: Hashable, Sendable, Codable {
 
 /// Endpoint and credentials for s3:// locations. Everything not given is read as the AWS tools read it.
 struct S3Options: ParsableArguments {
-    @Option(name: .customLong("endpoint-url"), help: .init("S3 endpoint; default: AWS_ENDPOINT_URL, or AWS.", valueName: "url"))
+    @Option(
+        name: .customLong("endpoint-url"),
+        help: .init("S3 endpoint; default: AWS_ENDPOINT_URL, or AWS.", valueName: "url")
+    )
     var endpointURL: String?
 
     @Option(help: .init("Region; default: AWS_REGION, the profile, or asked of the server.", valueName: "name"))
@@ -35,7 +38,9 @@ struct S3Options: ParsableArguments {
 
     func validate() throws {
         try S3Options.check(endpointURL, "--endpoint-url")
-        if noSignRequest, profile != nil { throw ValidationError("--no-sign-request and --profile contradict each other") }
+        if noSignRequest, profile != nil {
+            throw ValidationError("--no-sign-request and --profile contradict each other")
+        }
     }
 
     static func check(_ url: String?, _ option: String) throws {
@@ -49,7 +54,13 @@ struct S3Options: ParsableArguments {
     }
 
     var endpoint: S3Endpoint {
-        S3Endpoint(endpointURL: endpointURL, region: region, profile: profile, anonymous: noSignRequest, payload: payload)
+        S3Endpoint(
+            endpointURL: endpointURL,
+            region: region,
+            profile: profile,
+            anonymous: noSignRequest,
+            payload: payload
+        )
     }
 }
 

@@ -40,10 +40,16 @@ struct CopyPlanner: Sendable {
     /// - Parameter many: more than one source is known to come, so that the target must be a container.
     init(_ session: any CommandSession, rules: CopyRules, target: Location, many: Bool) async throws {
         self.session = session
-        self.rules = rules
         self.target = target
         sink = try session.sink(target)
         isContainer = target.namesContainer ? true : try await sink.isContainer()
+        var rules = rules
+        if case .path = target.kind, isContainer || rules.recursive {
+            var settings = try TransferSettings(decoding: rules.settings)
+            settings.targetRoot = sink.location
+            rules.settings = try settings.encoded()
+        }
+        self.rules = rules
         if many, !isContainer {
             throw SluiceError(
                 .usage,

@@ -154,7 +154,7 @@ struct CopyWork: Sendable {
             }
             try await queue.endJob(job)
             display.completePlan()
-        } catch where Task.isCancelled {
+        } catch  where Task.isCancelled {
             // The worker was interrupted; what the cancelled listing threw is no news.
             report.interrupted = true
         }

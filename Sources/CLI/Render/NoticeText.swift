@@ -14,7 +14,8 @@ struct NoticeText: Sendable {
         case .retrying(let transfer, let error, let after):
             verbosity > 0 ? "retry   \(error.about(place(transfer))); next in \(ClockText.text(after))" : nil
         case .released(let transfer, let state):
-            state == .paused || state == .cancelled ? "\(Columns.padded(state.rawValue, to: 9)) \(place(transfer))" : nil
+            state == .paused || state == .cancelled
+                ? "\(Columns.padded(state.rawValue, to: 9)) \(place(transfer))" : nil
         case .warning(let transfer, let text):
             "warning " + (transfer.map { "\(place($0)): " } ?? "") + Printable.text(text)
         }
@@ -42,7 +43,9 @@ struct NoticeText: Sendable {
     func summary(_ model: ProgressModel, at now: Duration) -> String {
         let took = now - model.startedAt
         let seconds = Double(took.components.seconds) + Double(took.components.attoseconds) * 1e-18
-        var parts = ["\(model.finished) \(model.finished == 1 ? "file" : "files")", "\(ByteCount(model.finishedBytes))"]
+        var parts = [
+            "\(model.finished) \(model.finished == 1 ? "file" : "files")", "\(ByteCount(model.finishedBytes))",
+        ]
         if model.skipped > 0 { parts.append("\(model.skipped) skipped") }
         if model.failed > 0 { parts.append("\(model.failed) failed") }
         parts.append("in \(ClockText.text(took))")

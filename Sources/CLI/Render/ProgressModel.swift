@@ -98,7 +98,8 @@ struct ProgressModel: Sendable {
             return nil
         }
         let index = active.firstIndex { $0.id == id }
-        let transfer = index.map { active[$0] } ?? ActiveTransfer(id: id, source: "", target: "\(id)", size: nil, at: now)
+        let transfer =
+            index.map { active[$0] } ?? ActiveTransfer(id: id, source: "", target: "\(id)", size: nil, at: now)
         switch event.kind {
         case .started: return nil
         case .warning(let text): return .warning(transfer, text)

@@ -28,6 +28,8 @@ struct SessionSettings: Sendable {
     var source = S3Endpoint()
     /// Endpoint of `s3://` targets.
     var target = S3Endpoint()
+    /// How often `-v` was given.
+    var verbosity = 0
     /// What new S3 objects are given.
     var object = S3ObjectSettings()
 }
@@ -36,6 +38,7 @@ extension SessionSettings {
     /// Settings of a command that only looks.
     init(_ global: GlobalOptions, http: HTTPOptions? = nil, s3: S3Options? = nil) throws {
         stateFile = global.state
+        verbosity = global.verbose
         if let http {
             self.http = HTTP(
                 headers: try http.fields(),

@@ -1,4 +1,5 @@
 import SluicePipeline
+import SluiceSinks
 import SluiceState
 
 /// The state store as commands see it.
@@ -58,7 +59,8 @@ struct StoreQueue: CommandQueue {
     }
 
     func liveSessions() async throws -> Set<[UInt8]> {
-        Set(try await store.unfinishedSessions().map(\.session))
+        let sessions = try await store.unfinishedSessions().map(\.session)
+        return Set(sessions + sessions.compactMap { S3SessionRecord($0)?.identity })
     }
 }
 

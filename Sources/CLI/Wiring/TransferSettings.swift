@@ -21,6 +21,8 @@ struct TransferSettings: Hashable, Sendable, Codable {
     var source = S3Endpoint()
     var target = S3Endpoint()
     var object = S3ObjectSettings()
+    /// The directory that the user named, if the target is a file below one: names below it are not trusted.
+    var targetRoot: String?
 
     init() {}
 

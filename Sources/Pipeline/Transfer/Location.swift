@@ -188,6 +188,7 @@ extension Location {
     private static func isLetter(_ byte: UInt8) -> Bool { (65...90).contains(byte) || (97...122).contains(byte) }
 
     private static func isSchemeByte(_ byte: UInt8) -> Bool {
-        isLetter(byte) || (48...57).contains(byte) || [UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: ".")].contains(byte)
+        isLetter(byte) || (48...57).contains(byte)
+            || [UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: ".")].contains(byte)
     }
 }

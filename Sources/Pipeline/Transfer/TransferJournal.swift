@@ -73,6 +73,34 @@ public protocol TransferJournal: Sendable {
 
     /// Drops session and receipts: the next attempt starts over.
     func reset() async throws
+
+    /// The last success of the same source, target and settings; nil if there is none.
+    func lastDone() async throws -> DoneRecord?
+}
+
+extension TransferJournal {
+    /// For journals that keep no history.
+    public func lastDone() async throws -> DoneRecord? { nil }
+}
+
+/// What is known of a transfer that ended well: enough to see that a re-run has nothing to do.
+public struct DoneRecord: Sendable, Hashable {
+    /// The version that was moved.
+    public var pin: Pin
+    /// The digest of its bytes; nil for a copy within a server.
+    public var sha256: Digest?
+    /// The object at the sink, as `StoredObject.fingerprint` said.
+    public var fingerprint: String
+    /// Length in bytes.
+    public var size: UInt64
+
+    /// A record from its parts.
+    public init(pin: Pin, sha256: Digest?, fingerprint: String, size: UInt64) {
+        self.pin = pin
+        self.sha256 = sha256
+        self.fingerprint = fingerprint
+        self.size = size
+    }
 }
 
 /// The queue as a worker sees it. The store behind it is the truth; the worker holds only what it runs.

@@ -52,6 +52,11 @@ extension TransferRunner {
         {
             return .settled(skipped(existing, info, expected, "the same content is there already"))
         }
+        if let done = try await journal.lastDone(), done.pin == info.pin, done.pin.isStrong,
+            done.fingerprint == existing.fingerprint, expected == nil || expected == done.sha256
+        {
+            return .settled(skipped(existing, info, done.sha256, "neither side changed since it was copied"))
+        }
         guard claim.request.overwrite == .refuse else { return .write(replaces: existing.fingerprint) }
         throw SluiceError(
             .exists,

@@ -59,6 +59,8 @@ package struct S3Properties: Sendable {
     package var storageClass: String?
     package var encryption: S3Encryption?
     package var tags: [S3Tag] = []
+    /// A canned ACL.
+    package var acl: String?
 
     package init() {}
 
@@ -78,6 +80,7 @@ package struct S3Properties: Sendable {
             headers["x-amz-meta-\(name.lowercased())"] = try S3Properties.checked(value, "metadata \(name)")
         }
         if let storageClass { headers["x-amz-storage-class"] = try S3Properties.checked(storageClass, "storage class") }
+        if let acl { headers["x-amz-acl"] = try S3Properties.checked(acl, "ACL") }
         if !tags.isEmpty { headers["x-amz-tagging"] = S3Properties.tagging(tags) }
         switch encryption {
         case nil: break

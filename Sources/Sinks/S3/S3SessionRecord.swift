@@ -22,6 +22,9 @@ package struct S3SessionRecord: Sendable, Hashable {
         self.uploadID = uploadID
     }
 
+    /// The record of an upload that is known by its id alone, as a listing of unfinished uploads knows it.
+    package var identity: [UInt8] { S3SessionRecord(mode: .multipart, token: "", uploadID: uploadID).encoded }
+
     /// Three lines.
     package var encoded: [UInt8] { Array("\(mode.rawValue)\n\(token)\n\(uploadID)".utf8) }
 

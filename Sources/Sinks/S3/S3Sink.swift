@@ -31,7 +31,8 @@ public struct S3Sink: Sink {
 
     /// Keys are bytes: nothing is normalised, and only what S3 itself cannot hold is refused.
     public func target(_ relativeKey: ObjectKey) throws -> any SinkTarget {
-        let key = key.appending(relativeKey)
+        let isBelow = !relativeKey.bytes.isEmpty && !key.bytes.isEmpty && key.bytes.last != UInt8(ascii: "/")
+        let key = (isBelow ? key.appending(ObjectKey("/")) : key).appending(relativeKey)
         guard !key.bytes.isEmpty, key.bytes.count <= 1024 else {
             throw SluiceError(
                 .unsafeName,

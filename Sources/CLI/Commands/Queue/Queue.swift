@@ -76,7 +76,8 @@ struct QueueList: AsyncParsableCommand {
         let states: Set<TransferState> = failed ? [.failed, .parked] : all ? [] : open
         let job = job.map { JobID($0) }
         let json = global.json
-        try await CommandRun(settings: try SessionSettings(global), presentation: Presentation(global)).perform { session in
+        try await CommandRun(settings: try SessionSettings(global), presentation: Presentation(global)).perform {
+            session in
             for try await row in try await session.queue().list(states, of: job) {
                 try Output.standard.line(json ? QueueList.object(row).text : QueueList.line(row))
             }

@@ -27,7 +27,8 @@ struct QueueLimit: AsyncParsableCommand {
 
     func run() async throws {
         let limit = BandwidthLimit(argument: rate)
-        try await CommandRun(settings: try SessionSettings(global), presentation: Presentation(global)).perform { session in
+        try await CommandRun(settings: try SessionSettings(global), presentation: Presentation(global)).perform {
+            session in
             try await session.queue().limit(limit)
             return .done
         }

@@ -1,0 +1,154 @@
+import Glibc
+import SluiceBytes
+import SluicePipeline
+import SluiceState
+import Synchronization
+
+/// Opens the session of a command: the seam that the registries, the store and the worker are wired at.
+func openSession(_ settings: SessionSettings) async throws -> any CommandSession { LiveSession(settings) }
+
+/// The session of a real command.
+final class LiveSession: CommandSession {
+    let events: EventStream
+    let time: any TimeSource = SystemTime()
+    private let settings: SessionSettings
+    private let resources: PipelineResources
+    private let connections: Connections
+    private let resolver: Resolver
+    private let store = Mutex<StateStore?>(nil)
+    private let worker = Mutex<(running: Worker?, stopped: Bool)>((nil, false))
+
+    /// How often a running worker looks for `queue limit`.
+    private static let limitInterval: Duration = .seconds(1)
+
+    init(_ settings: SessionSettings) {
+        self.settings = settings
+        resources = PipelineResources(
+            memory: settings.memory,
+            up: settings.bandwidth.up,
+            down: settings.bandwidth.down,
+            time: time
+        )
+        events = resources.events
+        connections = Connections(
+            http: settings.http,
+            verbose: settings.verbosity > 1,
+            pool: resources.pool,
+            environment: LiveSession.environment()
+        )
+        resolver = Resolver(settings: settings, connections: connections, time: time)
+    }
+
+    private static func environment() -> [String: String] {
+        var variables: [String: String] = [:]
+        var next = environ
+        while let entry = next.pointee {
+            let text = String(cString: entry)
+            let name = text.prefix { $0 != "=" }
+            variables[String(name)] = String(text.dropFirst(name.count + 1))
+            next += 1
+        }
+        return variables
+    }
+
+    var pool: BufferPool { resources.pool }
+
+    // MARK: - Places
+
+    func source(_ location: Location) throws -> any Source { try resolver.own().source(location) }
+
+    func sink(_ location: Location) throws -> any Sink { try resolver.own().sink(location) }
+
+    func remover(_ location: Location) throws -> any ObjectRemover {
+        switch location.kind {
+        case .s3(let bucket, let key):
+            let connection = try connections.bucket(bucket, at: settings.source, caFile: settings.http.caFile)
+            return S3Remover(connection: connection, base: key)
+        case .path: return FileRemover()
+        case .web, .stream: throw SluiceError(.usage, object: "\(location)", "nothing can be removed there")
+        }
+    }
+
+    func keepSecret(_ location: Location, as identity: String) { resolver.keepSecret(location, as: identity) }
+
+    // MARK: - Queue
+
+    func queue() async throws -> any CommandQueue { StoreQueue(store: try openStore()) }
+
+    private func openStore() throws -> StateStore {
+        try store.withLock { store in
+            if let store { return store }
+            let location =
+                try settings.stateFile.map { StateLocation(path: $0) }
+                ?? StateLocation.standard(environment: LiveSession.environment())
+            let opened = try StateStore(location)
+            store = opened
+            return opened
+        }
+    }
+
+    func run(job: JobID?, watch: Bool) async throws -> RunReport {
+        let store = try openStore()
+        let worker = Worker(
+            queue: store,
+            resolver: resolver,
+            configuration: WorkerConfiguration(
+                transfers: settings.transfers,
+                limits: TransferLimits(connections: settings.connections, partSize: settings.partSize?.bytes)
+            ),
+            resources: resources
+        )
+        let isStopped = self.worker.withLock { current in
+            current.running = worker
+            return current.stopped
+        }
+        if isStopped { worker.stop() }
+        defer { self.worker.withLock { $0.running = nil } }
+        let summary = try await withThrowingTaskGroup(of: WorkerSummary?.self) { group in
+            group.addTask { try await worker.run(job: job, watch: watch) }
+            group.addTask {
+                try await self.followLimit(store)
+                return nil
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? nil
+        }
+        guard let summary else { return RunReport(interrupted: true) }
+        return RunReport(states: summary.states, failures: summary.failures, interrupted: summary.stopped)
+    }
+
+    /// Heeds `queue limit` while transfers run.
+    private func followLimit(_ store: StateStore) async throws {
+        var last: String?
+        while true {
+            let text = try await store.setting(StoreQueue.limitKey)
+            if text != last {
+                let limit = text.flatMap { BandwidthLimit(argument: $0) } ?? settings.bandwidth
+                resources.throttle.setLimits(up: limit.up, down: limit.down)
+                last = text
+            }
+            try await time.sleep(for: LiveSession.limitInterval)
+        }
+    }
+
+    func stop() {
+        let running = worker.withLock { current in
+            current.stopped = true
+            return current.running
+        }
+        running?.stop()
+    }
+
+    func close() async {
+        connections.shutdown()
+        let opened = store.withLock { store in
+            defer { store = nil }
+            return store
+        }
+        do {
+            try opened?.close()
+        } catch {
+            Output.error.note("sluice: the state file was not closed in order: \(SluiceError.wrapping(error))")
+        }
+    }
+}

@@ -1,0 +1,141 @@
+import SluiceBytes
+import SluicePipeline
+import SluiceRemote
+import SluiceS3
+import SluiceSinks
+import SluiceSources
+import SluiceTransport
+import Synchronization
+
+/// Sources and sinks under one set of a transfer's settings.
+final class Registries: Sendable {
+    private let sources: SourceRegistry
+    private let sinks: SinkRegistry
+    /// One sink for each place: transfers into one directory share its syncs.
+    private let open = Mutex<[Location: any Sink]>([:])
+
+    /// - Parameter headers: sent to the origin that a web location names.
+    init(
+        _ settings: TransferSettings,
+        headers: HTTPHeaders,
+        connections: Connections,
+        time: any TimeSource
+    ) throws {
+        sources = Registries.sources(settings, headers, connections, time)
+        sinks = Registries.sinks(settings, try S3WriteSettings(settings.object), connections, time)
+    }
+
+    func source(_ location: Location) throws -> any Source { try sources.source(at: location) }
+
+    func sink(_ location: Location) throws -> any Sink {
+        if let known = open.withLock({ $0[location] }) { return known }
+        let made = try sinks.sink(at: location)
+        return open.withLock { open in
+            let first = open[location] ?? made
+            open[location] = first
+            return first
+        }
+    }
+
+    private static func sources(
+        _ settings: TransferSettings,
+        _ headers: HTTPHeaders,
+        _ connections: Connections,
+        _ time: any TimeSource
+    ) -> SourceRegistry {
+        var registry = SourceRegistry()
+        for scheme in ["http", "https"] {
+            registry.register(scheme) { location in
+                guard case .web(let text) = location.kind, let url = HTTPURL(text) else {
+                    throw SluiceError(.usage, object: "\(location)", "not a URL that can be asked for")
+                }
+                return HTTPSource(
+                    url: url,
+                    headers: headers,
+                    client: connections.transport(caFile: settings.caFile),
+                    location: "\(location)",
+                    now: { time.wallSeconds() }
+                )
+            }
+        }
+        registry.register("s3") { location in
+            guard case .s3(let bucket, let key) = location.kind else { throw Registries.misplaced(location) }
+            return S3Source(
+                connection: try connections.bucket(bucket, at: settings.source, caFile: settings.caFile),
+                key: key
+            )
+        }
+        registry.register("file") { try FileSource(path: $0.text, time: time) }
+        let stdin = StdinSource(time: time)
+        registry.register("-") { _ in stdin }
+        return registry
+    }
+
+    private static func sinks(
+        _ settings: TransferSettings,
+        _ written: S3WriteSettings,
+        _ connections: Connections,
+        _ time: any TimeSource
+    ) -> SinkRegistry {
+        var registry = SinkRegistry()
+        registry.register("s3") { location in
+            guard case .s3(let bucket, let key) = location.kind else { throw Registries.misplaced(location) }
+            return S3Sink(
+                connection: try connections.bucket(bucket, at: settings.target, caFile: settings.caFile),
+                key: key,
+                settings: written
+            )
+        }
+        registry.register("file") { try FileSink(path: $0.text, time: time) }
+        registry.register("-") { _ in StdoutSink() }
+        return registry
+    }
+
+    private static func misplaced(_ location: Location) -> SluiceError {
+        SluiceError(.internalFault, object: "\(location)", "a location came to the wrong registry")
+    }
+}
+
+extension S3WriteSettings {
+    /// What the command line says of new objects; reads the customer key from its file.
+    init(_ settings: S3ObjectSettings) throws {
+        self.init()
+        properties.storageClass = settings.storageClass
+        properties.metadata = settings.metadata
+        properties.tags = settings.tags.sorted { $0.key < $1.key }.map { S3Tag($0.key, $0.value) }
+        properties.acl = settings.acl
+        properties.content.type = settings.contentHeaders["content-type"]
+        properties.content.cacheControl = settings.contentHeaders["cache-control"]
+        properties.content.disposition = settings.contentHeaders["content-disposition"]
+        properties.content.encoding = settings.contentHeaders["content-encoding"]
+        properties.content.language = settings.contentHeaders["content-language"]
+        if let file = settings.customerKeyFile {
+            properties.encryption = .customer(try S3WriteSettings.customerKey(file))
+        } else if settings.encryption == .kms {
+            properties.encryption = .kms(keyID: settings.kmsKeyID)
+        } else if settings.encryption == .aes256 {
+            properties.encryption = .managed
+        }
+    }
+
+    private static func customerKey(_ file: String) throws -> S3CustomerKey {
+        let bytes: [UInt8]?
+        do {
+            bytes = try AWSEnvironment.readSmallFile(file)
+        } catch {
+            throw SluiceError(.usage, object: file, "the customer key cannot be read", cause: "\(error)")
+        }
+        guard let bytes else { throw SluiceError(.usage, object: file, "there is no such key file") }
+        let text = String(decoding: bytes, as: UTF8.self).filter { !$0.isWhitespace }
+        let decoded = TextEncoding.bytes(base64: text).flatMap { $0.count == 32 ? $0 : nil }
+        guard let key = S3CustomerKey(bytes: bytes) ?? decoded.flatMap({ S3CustomerKey(bytes: $0) }) else {
+            throw SluiceError(
+                .usage,
+                object: file,
+                "a customer key has 32 bytes, raw or in base64; this file has \(bytes.count)",
+                remedy: "make one with: head -c 32 /dev/urandom > FILE"
+            )
+        }
+        return key
+    }
+}

@@ -1,0 +1,100 @@
+import SluiceBytes
+import SluicePipeline
+import SluiceTransport
+import Synchronization
+
+/// Makes source and target of a queued request: from its own settings, and from the secrets of this process where the
+/// request belongs to this command.
+final class Resolver: TransferResolver {
+    private let settings: SessionSettings
+    private let connections: Connections
+    private let time: any TimeSource
+    private let registries = Mutex<[RegistryKey: Registries]>([:])
+    private let secrets = Mutex<[String: Location]>([:])
+
+    private struct RegistryKey: Hashable {
+        let settings: String
+        let isOwn: Bool
+    }
+
+    init(settings: SessionSettings, connections: Connections, time: any TimeSource) {
+        self.settings = settings
+        self.connections = connections
+        self.time = time
+    }
+
+    func keepSecret(_ location: Location, as identity: String) {
+        secrets.withLock { $0[identity] = location }
+    }
+
+    /// The registries of the command line itself.
+    func own() throws -> Registries { try registries(TransferSettings(settings).encoded(), isOwn: true) }
+
+    func resolve(_ request: TransferRequest) async throws -> (source: any SourceObject, target: any SinkTarget) {
+        let registries = try registries(request.settings, isOwn: request.needsCommand)
+        let kept = secrets.withLock { $0[request.source] }
+        if request.needsCommand, kept == nil, request.source != "-" {
+            throw SluiceError(
+                .notAuthorised,
+                object: request.source,
+                "only the command that was given its secrets can run it",
+                remedy: "run the same cp command again",
+                retry: .park
+            )
+        }
+        let source = try kept ?? Resolver.location(request.source)
+        return (
+            try registries.source(source).object(ObjectKey("")),
+            try target(request, registries)
+        )
+    }
+
+    /// The target, below the directory that the user named: nothing below that may lead out of it.
+    private func target(_ request: TransferRequest, _ registries: Registries) throws -> any SinkTarget {
+        let root = try TransferSettings(decoding: request.settings).targetRoot
+        guard let root, let base = LocalPath(root), let path = LocalPath(request.target) else {
+            return try registries.sink(Resolver.location(request.target)).target(ObjectKey(""))
+        }
+        let below = base.bytes.last == UInt8(ascii: "/") ? base.bytes : base.bytes + [UInt8(ascii: "/")]
+        guard path.bytes.starts(with: below) else {
+            throw SluiceError(.internalFault, object: request.target, "the target is not below \(root)")
+        }
+        return try registries.sink(Resolver.location(root))
+            .target(ObjectKey(bytes: path.bytes.dropFirst(below.count)))
+    }
+
+    private func registries(_ text: String, isOwn: Bool) throws -> Registries {
+        let key = RegistryKey(settings: text, isOwn: isOwn)
+        if let known = registries.withLock({ $0[key] }) { return known }
+        let parsed = try TransferSettings(decoding: text)
+        let made = try Registries(
+            parsed,
+            headers: try headers(parsed, isOwn: isOwn),
+            connections: connections,
+            time: time
+        )
+        return registries.withLock { registries in
+            let first = registries[key] ?? made
+            registries[key] = first
+            return first
+        }
+    }
+
+    private func headers(_ parsed: TransferSettings, isOwn: Bool) throws -> HTTPHeaders {
+        var headers = HTTPHeaders()
+        for (name, variable) in parsed.headers.sorted(by: { $0.key < $1.key }) {
+            headers[name] = try HeaderField(name: name, variable: variable).resolved().exposed
+        }
+        guard isOwn else { return headers }
+        for field in settings.http.headers { headers[field.name] = try field.resolved().exposed }
+        return headers
+    }
+
+    static func location(_ text: String) throws -> Location {
+        do {
+            return try Location(parsing: text)
+        } catch {
+            throw SluiceError(.usage, object: Redact.location(text), "\(error)")
+        }
+    }
+}
