@@ -79,7 +79,10 @@ public enum SourceConformance: String, CaseIterable, Sendable {
         let options = ReadOptions(pool: BufferPool())
         let object = try await harness.object()
         let opened = try await object.open(prefetch: 1000, options: options)
-        try ConformanceFailure.require(opened.info.size == 100_000, "the size is \(String(describing: opened.info.size))")
+        try ConformanceFailure.require(
+            opened.info.size == 100_000,
+            "the size is \(String(describing: opened.info.size))"
+        )
         try ConformanceFailure.require(opened.info.pin.isStrong, "the pin \(opened.info.pin) is weak")
         try ConformanceFailure.require(!object.host.isEmpty && !object.location.isEmpty, "it has no location or host")
         guard let stream = opened.stream else { return }
@@ -174,7 +177,10 @@ func expect(_ code: SluiceError.Code, _ body: () async throws -> Void) async thr
     do {
         try await body()
     } catch let error as SluiceError {
-        try ConformanceFailure.require(error.code == code, "\(code.rawValue) was expected, not \(error.code.rawValue): \(error)")
+        try ConformanceFailure.require(
+            error.code == code,
+            "\(code.rawValue) was expected, not \(error.code.rawValue): \(error)"
+        )
         try ConformanceFailure.require(error.object != nil, "the error names no object: \(error)")
         return
     }

@@ -49,7 +49,7 @@ package struct FileSink: Sink {
         if path.namesDirectory || path.isDotted { return true }
         do {
             return try FileStatus(path.bytes, following: true).kind == .directory
-        } catch  where error.number == ENOENT {
+        } catch let error where error.number == ENOENT {
             return false
         } catch {
             throw SluiceError(error, "look at the target", object: location)

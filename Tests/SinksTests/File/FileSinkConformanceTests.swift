@@ -19,7 +19,9 @@ struct FileSinkHarness: SinkHarness {
 
     func leftovers() throws -> [String] { try directory.temporaries() }
 
-    var unsafeKeys: [ObjectKey] { ["..", "a/../../b", "/etc/passwd", "a//b", "./a", "a/", "a\0b"].map { ObjectKey($0) } }
+    var unsafeKeys: [ObjectKey] {
+        ["..", "a/../../b", "/etc/passwd", "a//b", "./a", "a/", "a\0b"].map { ObjectKey($0) }
+    }
 }
 
 @Suite struct FileSinkConformanceTests {

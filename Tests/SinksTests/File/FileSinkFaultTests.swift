@@ -19,7 +19,9 @@ import Testing
         return true
     }()
 
-    static func mountMemory(_ path: String, _ options: String) -> Bool { mount("tmpfs", path, "tmpfs", 0, options) == 0 }
+    static func mountMemory(_ path: String, _ options: String) -> Bool {
+        mount("tmpfs", path, "tmpfs", 0, options) == 0
+    }
 
     @Test(.enabled(if: canMount)) func `a full disk is met before the first byte, with both counts`() async throws {
         try await onTmpfs("size=4m") { harness in
@@ -174,11 +176,16 @@ private enum Thread {
     static func start(_ run: @escaping @Sendable () -> Void) {
         var thread = pthread_t()
         let context = Unmanaged.passRetained(Body(run)).toOpaque()
-        let status = pthread_create(&thread, nil, { context in
-            guard let context else { return nil }
-            Unmanaged<Body>.fromOpaque(context).takeRetainedValue().run()
-            return nil
-        }, context)
+        let status = pthread_create(
+            &thread,
+            nil,
+            { context in
+                guard let context else { return nil }
+                Unmanaged<Body>.fromOpaque(context).takeRetainedValue().run()
+                return nil
+            },
+            context
+        )
         precondition(status == 0, "a test could not start a thread")
         pthread_detach(thread)
     }

@@ -35,7 +35,8 @@ struct FileSourceHarness: SourceHarness {
     // MARK: - Listing
 
     @Test func `a tree is listed in the order of S3, names as bytes`() async throws {
-        let names: [[UInt8]] = ["a/b", "a.b", "a-b", "b/c/d", "b/c.d", "z", "caf\u{E9}", "cafe\u{301}", "x\ny"]
+        let names: [[UInt8]] =
+            ["a/b", "a.b", "a-b", "b/c/d", "b/c.d", "z", "caf\u{E9}", "cafe\u{301}", "x\ny"]
             .map { Array($0.utf8) } + [[0xFF, 0xFE]]
         for name in names { try directory.write(name, [1]) }
         try directory.makeDirectory("empty".utf8)
@@ -137,7 +138,9 @@ struct FileSourceHarness: SourceHarness {
         mkfifo(directory.path + "/pipe", 0o600)
         try directory.makeDirectory("directory".utf8)
         let object = try FileSource(path: directory.path).object(ObjectKey(kind))
-        let error = try await #require(throws: SluiceError.self) { try await object.open(prefetch: 0, options: options) }
+        let error = try await #require(throws: SluiceError.self) {
+            try await object.open(prefetch: 0, options: options)
+        }
         #expect(error.code == .unsupported && error.remedy != nil)
     }
 
