@@ -14,6 +14,9 @@ public final class CountingGate: FlowGate {
     /// The most that was booked at once.
     public var largest: Int { state.withLock { $0.largest } }
 
+    /// Unlimited.
+    public var bytesPerSecond: UInt64? { nil }
+
     /// Counts, and lets pass.
     public func book(_ count: Int) -> Duration {
         state.withLock { $0 = ($0.booked + count, max($0.largest, count)) }

@@ -67,6 +67,7 @@ public final class SinkWrite: Sendable {
         )
         receipts = Mutex(Dictionary(uniqueKeysWithValues: (resume?.receipts ?? []).map { ($0.part.index, $0) }))
         session = try await target.begin(plan)
+        try await session.prepare()
     }
 
     /// Writes and commits an object.

@@ -96,6 +96,15 @@ struct FileTemporary: Sendable {
         }
     }
 
+    /// Gives the file its last permissions: before the sync, so that they are as durable as the bytes.
+    func setFinishedMode() throws(SystemFailure) {
+        do {
+            try SystemFailure.check("fchmod") { fchmod(file.raw, FileMode.finished) }
+        } catch let error where [EPERM, ENOTSUP].contains(error.number) {
+            // The file is ours, so this is a file system without permissions (FAT), which has none to get wrong.
+        }
+    }
+
     /// Removes the name, if it still is this file's.
     func remove() throws(SystemFailure) {
         do {

@@ -12,7 +12,12 @@ struct FileSinkHarness: SinkHarness {
     func sink() throws -> any Sink { try fileSink() }
 
     func fileSink(calls: SyncCalls = SyncCalls()) throws -> FileSink {
-        try FileSink(path: directory.path + "/root/", calls: calls, usesOpenat2: usesOpenat2)
+        try FileSink(
+            path: directory.path + "/root/",
+            time: SystemTime(),
+            group: SyncGroup(calls: calls),
+            usesOpenat2: usesOpenat2
+        )
     }
 
     func content(of key: ObjectKey) throws -> [UInt8]? { try directory.read("root/".utf8 + key.bytes) }

@@ -118,7 +118,7 @@ import Testing
             calls.file = { _ throws(SystemFailure) in }
             calls.directory = { _ throws(SystemFailure) in }
             let directory = try TemporaryDirectory()
-            let sink = try FileSink(path: directory.path, calls: calls)
+            let sink = try FileSink(path: directory.path, group: SyncGroup(calls: calls))
             let chunk = Chunk.chunks(of: [1], from: BufferPool())[0]
             let info = ObjectInfo(size: 1, pin: .weak(size: 1, modified: nil), supportsRanges: true)
             for index in 0..<1000 {

@@ -90,7 +90,7 @@ import Testing
         _ = try await session.commit(CommitRequest(size: 3, sha256: nil, receipts: []))
         #expect(try directory.read("new/root/one.bin".utf8) == [1, 2, 3])
         // new, root and the final name are each made durable by a sync of their directory.
-        #expect(sink.counters.counts == SyncCounts(files: 1, fileSystems: 0, directories: 3))
+        #expect(sink.group.counters.counts == SyncCounts(files: 1, fileSystems: 0, directories: 3))
     }
 
     @Test func `a name of 255 bytes is stored, one of 256 refused`() async throws {

@@ -20,7 +20,7 @@ import Testing
         let (sink, outcomes) = try await commitTogether(17)
         #expect(outcomes.allSatisfy { $0 == nil })
         // The first file alone; sixteen with one call; the root was made in its parent, then synced once per round.
-        #expect(sink.counters.counts == SyncCounts(files: 1, fileSystems: 1, directories: 3))
+        #expect(sink.group.counters.counts == SyncCounts(files: 1, fileSystems: 1, directories: 3))
         #expect(try directory.files().count == 17)
         #expect(try directory.temporaries().isEmpty)
     }
@@ -28,7 +28,7 @@ import Testing
     @Test func `fewer than eight files are synced one by one`() async throws {
         let (sink, outcomes) = try await commitTogether(8)
         #expect(outcomes.allSatisfy { $0 == nil })
-        #expect(sink.counters.counts == SyncCounts(files: 8, fileSystems: 0, directories: 3))
+        #expect(sink.group.counters.counts == SyncCounts(files: 8, fileSystems: 0, directories: 3))
     }
 
     @Test func `a failed syncfs is traced to the file that it is about`() async throws {
@@ -60,7 +60,7 @@ import Testing
         #expect(error.retry == .restart)
         #expect(error.message.contains("durable"))
         try await fails(.fileSystem) { try await commit(session, 3) }
-        #expect(sink.counters.counts.files == 1)
+        #expect(sink.group.counters.counts.files == 1)
         #expect(try directory.files().isEmpty)
     }
 

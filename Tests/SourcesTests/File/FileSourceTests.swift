@@ -178,6 +178,8 @@ struct FileSourceHarness: SourceHarness {
 }
 
 private struct SlowGate: FlowGate {
+    let bytesPerSecond: UInt64? = 1000
+
     func book(_ count: Int) -> Duration { .milliseconds(count) }
 }
 
