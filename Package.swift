@@ -91,7 +91,7 @@ let package = Package(
         ),
         .target(
             name: "SluiceSinks",
-            dependencies: ["SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3", "CLinux"],
+            dependencies: ["SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3", "SluiceRemote", "CLinux"],
             path: "Sources/Sinks",
             swiftSettings: strict
         ),
