@@ -89,9 +89,14 @@ package struct LocalPath: Hashable, Sendable, CustomStringConvertible {
     }
 
     private static func trimmed(_ absolute: [UInt8]) -> [UInt8] {
-        var path = absolute[...]
-        while path.count > 1, path.last == slash { path.removeLast() }
-        return Array(path)
+        let components = absolute.split(separator: slash)
+        // `a/./b` and `a//b` are `a/b` to the system; `..` is not touched: before it may be a link. A last `.` says
+        // that a directory is meant.
+        let kept = components.enumerated().filter {
+            $0.offset == components.count - 1 || !$0.element.elementsEqual([0x2E])
+        }
+        let path = Array(kept.map(\.element).joined(separator: [slash]))
+        return absolute.first == slash ? [slash] + path : path
     }
 
     private static func workingDirectory() -> [UInt8]? {

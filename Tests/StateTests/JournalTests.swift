@@ -43,7 +43,7 @@ struct JournalTests {
         try await journal.save(session: [1, 2, 3])
         try await journal.record(receipt(1), digestState: nil, digestOffset: 0, hashedParts: [:])
         try await journal.record(receipt(0), digestState: [7], digestOffset: 20, hashedParts: [0: crc(0), 1: crc(1)])
-        try await journal.willCommit()
+        try await journal.willCommit(sha256: nil)
         let snapshot = try #require(try await journal.snapshot())
         #expect(snapshot.pin == pin)
         #expect(snapshot.size == 100)
@@ -132,7 +132,7 @@ struct JournalTests {
             { try await journal.begin(pin: .etag("\"v2\"", size: 1), size: 1, partSize: 1) },
             { try await journal.save(session: [9]) },
             { try await journal.record(try receipt(0), digestState: nil, digestOffset: 0, hashedParts: [:]) },
-            { try await journal.willCommit() },
+            { try await journal.willCommit(sha256: nil) },
             { try await journal.reset() },
         ]
         for call in calls { #expect(await codeThrown(by: call) == .leased) }

@@ -33,7 +33,7 @@ func work(_ claim: ClaimedTransfer, _ store: StateStore) async throws {
     guard let crc = Digest(.crc32c, bytes: [0, 0, 0, 1]) else { return }
     let receipt = PartReceipt(part: Part(index: 0, range: ByteRange(0, 4)), tag: "tag", crc32c: crc)
     try await journal.record(receipt, digestState: [1, 2], digestOffset: 4, hashedParts: [0: crc])
-    try await journal.willCommit()
+    try await journal.willCommit(sha256: nil)
     try await store.finish(claim, outcome(of: claim))
 }
 

@@ -14,15 +14,18 @@ final class Registries: Sendable {
     /// One sink for each place: transfers into one directory share its syncs.
     private let open = Mutex<[Location: any Sink]>([:])
 
-    /// - Parameter headers: sent to the origin that a web location names.
+    /// - Parameters:
+    ///   - headers: sent to the origin that a web location names.
+    ///   - group: shared by all file sinks of the process.
     init(
         _ settings: TransferSettings,
         headers: HTTPHeaders,
         connections: Connections,
+        group: SyncGroup,
         time: any TimeSource
     ) throws {
         sources = Registries.sources(settings, headers, connections, time)
-        sinks = Registries.sinks(settings, try S3WriteSettings(settings.object), connections, time)
+        sinks = Registries.sinks(settings, try S3WriteSettings(settings.object), connections, group, time)
     }
 
     func source(_ location: Location) throws -> any Source { try sources.source(at: location) }
@@ -75,6 +78,7 @@ final class Registries: Sendable {
         _ settings: TransferSettings,
         _ written: S3WriteSettings,
         _ connections: Connections,
+        _ group: SyncGroup,
         _ time: any TimeSource
     ) -> SinkRegistry {
         var registry = SinkRegistry()
@@ -86,7 +90,7 @@ final class Registries: Sendable {
                 settings: written
             )
         }
-        registry.register("file") { try FileSink(path: $0.text, time: time) }
+        registry.register("file") { try FileSink(path: $0.text, time: time, group: group) }
         registry.register("-") { _ in StdoutSink() }
         return registry
     }

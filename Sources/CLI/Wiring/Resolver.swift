@@ -1,5 +1,6 @@
 import SluiceBytes
 import SluicePipeline
+import SluiceSinks
 import SluiceTransport
 import Synchronization
 
@@ -9,6 +10,7 @@ final class Resolver: TransferResolver {
     private let settings: SessionSettings
     private let connections: Connections
     private let time: any TimeSource
+    private let group = SyncGroup()
     private let registries = Mutex<[RegistryKey: Registries]>([:])
     private let secrets = Mutex<[String: Location]>([:])
 
@@ -71,6 +73,7 @@ final class Resolver: TransferResolver {
             parsed,
             headers: try headers(parsed, isOwn: isOwn),
             connections: connections,
+            group: group,
             time: time
         )
         return registries.withLock { registries in

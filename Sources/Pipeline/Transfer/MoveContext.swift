@@ -22,8 +22,7 @@ struct MoveContext: Sendable {
         return ReadOptions(
             pool: resources.pool,
             gate: isLocal && target.host != "file" ? nil : gate,
-            idleTimeout: limits.idleTimeout,
-            onReceived: { [meter] in meter.received($0) }
+            idleTimeout: limits.idleTimeout
         )
     }
 

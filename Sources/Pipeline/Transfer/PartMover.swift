@@ -140,6 +140,7 @@ final class PartMover: Sendable {
         var offset = rest.lower
         do {
             while let chunk = try await stream.next() {
+                context.meter.received(chunk.count)
                 let own = board.withLock { $0.accept(chunk.count, for: work.segment) }
                 if own > 0 { try await deliver(chunk.prefix(own), at: offset, work.assembly) }
                 offset += UInt64(chunk.count)

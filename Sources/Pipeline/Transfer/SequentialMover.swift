@@ -57,7 +57,7 @@ final class SequentialMover: Sendable {
         let session = try await begin(context.info.size)
         do {
             var offset: UInt64 = 0
-            while let chunk = try await stream.next() {
+            while let chunk = try await nextChunk() {
                 try await session.write(chunk, at: offset)
                 try await frontier.offer(.memory(chunk), at: offset)
                 context.meter.settle(UInt64(chunk.count))
@@ -176,7 +176,9 @@ final class SequentialMover: Sendable {
             return leftover
         }
         if let rest { return rest }
-        return try await stream.next()
+        let chunk = try await stream.next()
+        context.meter.received(chunk?.count ?? 0)
+        return chunk
     }
 
     private func write(

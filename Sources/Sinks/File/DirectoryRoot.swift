@@ -34,7 +34,7 @@ final class DirectoryRoot: Sendable {
             if components.isEmpty { return root }
             do {
                 return try open(components, below: root)
-            } catch  where error.number == ENOENT {
+            } catch let error where error.number == ENOENT {
                 return creating ? try create(components, below: root) : nil
             }
         } catch {
@@ -50,7 +50,7 @@ final class DirectoryRoot: Sendable {
         let descriptor: OwnedDescriptor
         do {
             descriptor = try OwnedDescriptor.open(path.bytes, O_RDONLY | O_DIRECTORY)
-        } catch  where error.number == ENOENT {
+        } catch let error where error.number == ENOENT {
             guard creating else { return nil }
             try makePath()
             descriptor = try OwnedDescriptor.open(path.bytes, O_RDONLY | O_DIRECTORY)
@@ -66,7 +66,7 @@ final class DirectoryRoot: Sendable {
             do {
                 _ = try FileStatus(last.parent.bytes, following: true)
                 break
-            } catch  where error.number == ENOENT {
+            } catch let error where error.number == ENOENT {
                 missing.append(last.parent)
             }
         }
@@ -83,7 +83,7 @@ final class DirectoryRoot: Sendable {
         for component in components {
             do {
                 current = try open([component], below: current)
-            } catch  where error.number == ENOENT {
+            } catch let error where error.number == ENOENT {
                 try make(component, in: current)
                 current = try open([component], below: current)
             }
@@ -95,7 +95,7 @@ final class DirectoryRoot: Sendable {
         CrashPoint.step()
         do {
             try SystemFailure.check("mkdir") { name.withCPath { mkdirat(parent.raw, $0, 0o777) } }
-        } catch  where error.number == EEXIST {
+        } catch let error where error.number == EEXIST {
             // Another session made it meanwhile; it is synced here too, since that session may not have come so far.
         }
         try calls.directory(parent)
@@ -106,7 +106,7 @@ final class DirectoryRoot: Sendable {
         if usesOpenat2 {
             do {
                 return try openResolved(Array(components.joined(separator: [UInt8(ascii: "/")])), below: below)
-            } catch  where [ENOSYS, EPERM].contains(error.number) {
+            } catch let error where [ENOSYS, EPERM].contains(error.number) {
                 // A kernel before 5.6, or a seccomp filter that does not know the call: some answer EPERM.
             }
         }
@@ -125,7 +125,7 @@ final class DirectoryRoot: Sendable {
                     path.withCPath { sluice_openat2(below.raw, $0, flags, resolve) }
                 }
                 return OwnedDescriptor(raw)
-            } catch  where error.number == EAGAIN && attempt < 64 {
+            } catch let error where error.number == EAGAIN && attempt < 64 {
                 // openat2(2): "RESOLVE_BENEATH … the kernel could not ensure that a ".." component didn't escape (due
                 // to a race condition or potential attack). Callers may choose to retry".
                 attempt += 1
@@ -136,7 +136,7 @@ final class DirectoryRoot: Sendable {
     private func openStep(_ name: [UInt8], in directory: OwnedDescriptor) throws(SystemFailure) -> OwnedDescriptor {
         do {
             return try OwnedDescriptor.open(name, in: directory, DirectoryRoot.flags)
-        } catch  where error.number == ENOTDIR {
+        } catch let error where error.number == ENOTDIR {
             // With O_DIRECTORY the kernel says "not a directory" of a link, too: tell them apart for the message.
             let isLink = try FileStatus(name, in: directory).kind == .symlink
             throw isLink ? SystemFailure(error.call, ELOOP) : error

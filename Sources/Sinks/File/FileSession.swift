@@ -104,7 +104,7 @@ final class FileSession: SinkSession {
             )
         case .writing: break
         }
-        try prepare(request)
+        try requireComplete(request)
         do {
             let publication = Publication(
                 location: target.location,
@@ -129,7 +129,7 @@ final class FileSession: SinkSession {
         discard()
     }
 
-    private func prepare(_ request: CommitRequest) throws(SluiceError) {
+    private func requireComplete(_ request: CommitRequest) throws(SluiceError) {
         do {
             let size = try temporary.file.status().size
             guard size == request.size else {
@@ -141,8 +141,7 @@ final class FileSession: SinkSession {
                     retry: .restart
                 )
             }
-            // Before the sync, so that the permissions are as durable as the bytes.
-            try SystemFailure.check("fchmod") { fchmod(temporary.file.raw, FileMode.finished) }
+            try temporary.setFinishedMode()
         } catch let failure as SystemFailure {
             throw SluiceError(failure, "prepare the finished file", object: target.location)
         } catch let error as SluiceError {

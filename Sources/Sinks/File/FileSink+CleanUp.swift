@@ -51,7 +51,7 @@ extension FileSink {
                 guard base == nil, try FileStatus(name, in: directory).kind == .directory else { return nil }
                 let below = try OwnedDescriptor.open(name, in: directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
                 return Place(directory: below, path: path.appending(name), base: nil)
-            } catch  where [ENOENT, ENOTDIR, ELOOP].contains(error.number) {
+            } catch let error where [ENOENT, ENOTDIR, ELOOP].contains(error.number) {
                 // It was renamed or removed meanwhile.
                 return nil
             }
@@ -62,7 +62,7 @@ extension FileSink {
         do {
             let directory = try OwnedDescriptor.open(path.bytes, O_RDONLY | O_DIRECTORY)
             return [Place(directory: directory, path: path, base: nil)]
-        } catch  where error.number == ENOENT || error.number == ENOTDIR {
+        } catch let error where error.number == ENOENT || error.number == ENOTDIR {
             if path.namesDirectory { return [] }
         } catch {
             throw SluiceError(error, "clean up", object: location)
@@ -70,7 +70,7 @@ extension FileSink {
         do {
             let directory = try OwnedDescriptor.open(path.parent.bytes, O_RDONLY | O_DIRECTORY)
             return [Place(directory: directory, path: path.parent, base: path.baseName)]
-        } catch  where error.number == ENOENT || error.number == ENOTDIR {
+        } catch let error where error.number == ENOENT || error.number == ENOTDIR {
             return []
         } catch {
             throw SluiceError(error, "clean up", object: location)
@@ -92,7 +92,7 @@ extension FileSink {
                 file: file,
                 identity: FileIdentity(status)
             )
-        } catch  where [ENOENT, ELOOP, ENXIO, EWOULDBLOCK, EACCES].contains(error.number) {
+        } catch let error where [ENOENT, ELOOP, ENXIO, EWOULDBLOCK, EACCES].contains(error.number) {
             return nil
         }
     }

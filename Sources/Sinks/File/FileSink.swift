@@ -7,11 +7,10 @@ import SluicePipeline
 /// Files appear under their final names only when their bytes are durable: a temporary beside the target, fsync,
 /// publication without clobbering, fsync of the directory. Nothing leaves the root (`SafeName`, `DirectoryRoot`).
 package struct FileSink: Sink {
-    /// How often the disk was asked for durability.
-    package let counters: SyncCounters
     let path: LocalPath
     let root: DirectoryRoot
-    let group: SyncGroup
+    /// Makes files durable, those of other sinks with it; its counters tell how often the disk was asked.
+    package let group: SyncGroup
     let time: any TimeSource
     private let parent: DirectoryRoot
 
@@ -20,28 +19,25 @@ package struct FileSink: Sink {
     /// A sink at `path`: relative to the working directory, absolute, or a `file:` URL. Nothing is made before the
     /// first object.
     ///
+    /// - Parameter group: shared by the sinks of one process, so that small files of all of them are synced together.
     /// - Throws: `.usage` if the path is empty, holds a NUL, or is a `file:` URL of another host.
-    package init(path text: String, time: any TimeSource = SystemTime()) throws(SluiceError) {
-        try self.init(path: text, time: time, calls: SyncCalls())
-    }
-
-    init(
+    package init(
         path text: String,
         time: any TimeSource = SystemTime(),
-        calls: SyncCalls,
-        usesOpenat2: Bool = true
+        group: SyncGroup = SyncGroup()
     ) throws(SluiceError) {
+        try self.init(path: text, time: time, group: group, usesOpenat2: true)
+    }
+
+    init(path text: String, time: any TimeSource, group: SyncGroup, usesOpenat2: Bool) throws(SluiceError) {
         guard let path = LocalPath(text) else {
             throw SluiceError(.usage, object: Printable.text(text), "this is no path of this machine")
         }
-        let counters = SyncCounters()
-        let counted = calls.counted(counters)
         self.path = path
         self.time = time
-        self.counters = counters
-        root = DirectoryRoot(path, calls: counted, usesOpenat2: usesOpenat2)
-        parent = DirectoryRoot(path.parent, calls: counted, usesOpenat2: usesOpenat2)
-        group = SyncGroup(calls: counted)
+        self.group = group
+        root = DirectoryRoot(path, calls: group.calls, usesOpenat2: usesOpenat2)
+        parent = DirectoryRoot(path.parent, calls: group.calls, usesOpenat2: usesOpenat2)
     }
 
     /// Whether the path was written with a trailing `/`, ends in `.` or `..`, or is a directory now.
@@ -49,7 +45,7 @@ package struct FileSink: Sink {
         if path.namesDirectory || path.isDotted { return true }
         do {
             return try FileStatus(path.bytes, following: true).kind == .directory
-        } catch  where error.number == ENOENT {
+        } catch let error where error.number == ENOENT {
             return false
         } catch {
             throw SluiceError(error, "look at the target", object: location)

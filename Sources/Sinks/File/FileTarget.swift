@@ -95,7 +95,7 @@ package struct FileTarget: SinkTarget {
         let status: FileStatus
         do {
             status = try FileStatus(name.base, in: directory)
-        } catch  where error.number == ENOENT {
+        } catch let error where error.number == ENOENT {
             return nil
         } catch {
             throw SluiceError(error, "look at the target", object: location)
@@ -115,8 +115,7 @@ package struct FileTarget: SinkTarget {
         StoredObject(
             location: location,
             size: status.size,
-            fingerprint: "\(status.inode):\(status.size):\(status.modified):\(status.changed)",
-            note: "none"
+            fingerprint: "\(status.inode):\(status.size):\(status.modified):\(status.changed)"
         )
     }
 

@@ -36,7 +36,7 @@ struct FileTemporary: Sendable {
                 try SystemFailure.check("flock") { flock(file.raw, LOCK_EX | LOCK_NB) }
                 let identity = FileIdentity(try file.status())
                 return FileTemporary(name: name, directory: directory, file: file, identity: identity)
-            } catch  where error.number == EEXIST {
+            } catch let error where error.number == EEXIST {
                 continue
             }
         }
@@ -80,7 +80,7 @@ struct FileTemporary: Sendable {
             try SystemFailure.check("flock") { flock(file.raw, LOCK_EX | LOCK_NB) }
             // Whoever held the lock before may have removed the name meanwhile.
             return try FileIdentity(FileStatus(name, in: directory)) == identity ? file : nil
-        } catch  where [ENOENT, EWOULDBLOCK, ELOOP, ENXIO, EISDIR].contains(error.number) {
+        } catch let error where [ENOENT, EWOULDBLOCK, ELOOP, ENXIO, EISDIR].contains(error.number) {
             return nil
         }
     }
@@ -91,8 +91,17 @@ struct FileTemporary: Sendable {
         guard let count = Int64(exactly: size) else { throw SystemFailure("fallocate", EFBIG) }
         do {
             try SystemFailure.check("fallocate") { sluice_reserve(file.raw, count) }
-        } catch  where [ENOTSUP, ENOSYS, EINVAL].contains(error.number) {
+        } catch let error where [ENOTSUP, ENOSYS, EINVAL].contains(error.number) {
             // fallocate(2): not every file system can; the write itself then meets the full disk.
+        }
+    }
+
+    /// Gives the file its last permissions: before the sync, so that they are as durable as the bytes.
+    func setFinishedMode() throws(SystemFailure) {
+        do {
+            try SystemFailure.check("fchmod") { fchmod(file.raw, FileMode.finished) }
+        } catch let error where [EPERM, ENOTSUP].contains(error.number) {
+            // The file is ours, so this is a file system without permissions (FAT), which has none to get wrong.
         }
     }
 
@@ -101,7 +110,7 @@ struct FileTemporary: Sendable {
         do {
             guard try FileIdentity(FileStatus(name, in: directory)) == identity else { return }
             try SystemFailure.check("unlink") { name.withCPath { unlinkat(directory.raw, $0, 0) } }
-        } catch  where error.number == ENOENT {
+        } catch let error where error.number == ENOENT {
             // It is gone: published, or removed before.
         }
     }
@@ -119,7 +128,7 @@ struct FileTemporary: Sendable {
             try SystemFailure.check("rename") {
                 name.withCPath { from in base.withCPath { sluice_rename_noreplace(directory.raw, from, $0) } }
             }
-        } catch  where [EINVAL, ENOSYS, ENOTSUP].contains(error.number) {
+        } catch let error where [EINVAL, ENOSYS, ENOTSUP].contains(error.number) {
             // renameat2(2): "EINVAL: the filesystem does not support one of the flags". A link never replaces.
             try SystemFailure.check("link") {
                 name.withCPath { from in base.withCPath { linkat(directory.raw, from, directory.raw, $0, 0) } }

@@ -31,7 +31,7 @@ package struct SyncCalls: Sendable {
     package var directory: Call = { directory throws(SystemFailure) in
         do throws(SystemFailure) {
             try SystemFailure.check("fsync") { fsync(directory.raw) }
-        } catch  where [EINVAL, ENOTSUP].contains(error.number) {
+        } catch let error where [EINVAL, ENOTSUP].contains(error.number) {
             // fsync(2): "fd is bound to a special file which does not support synchronization": some network and FUSE
             // file systems say so of directories, and there is no other way to ask.
         }

@@ -39,11 +39,19 @@ package final class SyncGroup: Sendable {
         var waiting: [Waiter] = []
     }
 
-    private let calls: SyncCalls
+    /// How often the disk was asked.
+    package let counters: SyncCounters
+    let calls: SyncCalls
     private let state = Mutex(State())
 
+    /// One for a process: sinks that share it share its syncs.
+    package convenience init() {
+        self.init(calls: SyncCalls())
+    }
+
     init(calls: SyncCalls) {
-        self.calls = calls
+        counters = SyncCounters()
+        self.calls = calls.counted(counters)
     }
 
     /// Commits waiting for the next round, for tests.

@@ -100,12 +100,12 @@ final class StdoutSession: SinkSession {
                 written.withLock { $0 += UInt64(count) }
                 options.onSent?(count)
                 rest = rest.dropFirst(count)
-            } catch  where error.number == EAGAIN {
+            } catch let error where error.number == EAGAIN {
                 // Somebody set O_NONBLOCK on the open file that we share. The wait is short so that a cancellation
                 // is seen.
                 var ready = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                 try SystemFailure.check("poll") { poll(&ready, 1, 200) }
-            } catch  where error.number == EPIPE {
+            } catch let error where error.number == EPIPE {
                 // The reader had enough (`| head`): no failure of ours to complain about.
                 throw SluiceError(.interrupted, object: "-", "the reader of standard output is gone", cause: "EPIPE")
             } catch {

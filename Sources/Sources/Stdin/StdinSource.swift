@@ -90,7 +90,7 @@ final class StdinStream: ByteStream {
                         Glibc.read(descriptor, free.baseAddress, min(free.count, limit))
                     }
                 }
-            } catch  where error.number == EAGAIN {
+            } catch let error where error.number == EAGAIN {
                 // Somebody set O_NONBLOCK, and another reader of the same pipe was faster.
                 continue
             } catch {
