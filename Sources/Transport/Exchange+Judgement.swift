@@ -14,7 +14,8 @@ extension Exchange {
                 code: code,
                 text: easy?.failureText ?? "",
                 systemError: Int32(clamping: easy?.long(CURLINFO_OS_ERRNO) ?? 0),
-                wasStale: wasKept && !head.hasBegun
+                wasStale: wasKept && !head.hasBegun,
+                hadBegun: attempts > 0
             ),
             target: request.url
         )
