@@ -201,6 +201,28 @@ struct TransportFaultTests {
         }
     }
 
+    @Test("a proxy gets the whole URL, and its refusals are its own (N-15)")
+    func proxy() async throws {
+        let proxy = ScriptedServer { _, request in
+            request.line.hasPrefix("CONNECT")
+                ? Answer(.text("HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n"), .close) : .ok()
+        }
+        defer { proxy.stop() }
+        var configuration = TransportConfiguration()
+        configuration.proxy = .url("http://user:s3cret@127.0.0.1:\(proxy.port)")
+        let fixture = TransportFixture(configuration) { _, _ in .ok() }
+        defer { fixture.stop() }
+        let plain = HTTPRequest("GET", try #require(HTTPURL("http://name.invalid/a/../b?c")))
+        let response = try await fixture.transport.send(plain)
+        #expect(response.peer == nil)
+        #expect(proxy.requests.first?.line == "GET http://name.invalid/a/../b?c HTTP/1.1")
+        let secure = HTTPRequest("GET", try #require(HTTPURL("https://name.invalid/")))
+        #expect(try await code { _ = try await fixture.transport.send(secure) } == .proxyFailed)
+        var inner = HTTPRequest("GET", try #require(HTTPURL("http://169.254.169.254/latest")))
+        inner.addressPolicy = .notMetadata
+        #expect(try await code { _ = try await fixture.transport.send(inner) } == .forbiddenTarget)
+    }
+
     @Test("417 to Expect is the caller's to repeat without it, and consent lets the body go (N-18)")
     func expectation() async throws {
         let fixture = TransportFixture { index, _ in
