@@ -36,7 +36,8 @@ struct HeadParserTests {
             return Int(state >> 33) % bound
         }
         let pieces = [
-            "HTTP/1.1 200 OK", "HTTP/1.", "Content-Length: ", "18446744073709551615", "-1", "Transfer-Encoding: chunked",
+            "HTTP/1.1 200 OK", "HTTP/1.", "Content-Length: ", "18446744073709551615", "-1",
+            "Transfer-Encoding: chunked",
             ":", " ", "\r\n", "\n", "\r", "\u{0}", "é", "a", "100",
         ]
         for _ in 0..<3000 {
@@ -59,7 +60,8 @@ struct HeadParserTests {
         arguments: [
             ("Could not resolve host: a.b", "Could not resolve host: a.b"),
             ("bad URL 'http://h/p?Signature=s3cret' here", "bad URL 'http://h/p?…' here"), ("?a b?c", "?… b?…"),
-        ])
+        ]
+    )
     func redaction(text: String, expected: String) {
         #expect(TransportError.withoutQueries(text) == expected)
     }
