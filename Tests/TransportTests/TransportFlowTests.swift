@@ -9,6 +9,7 @@ import Testing
 private final class ScriptedGate: FlowGate {
     let booked = Atomic(0)
     let waits = Atomic(0)
+    var bytesPerSecond: UInt64? { 1 << 30 }
     private let everyNth: Int
     private let calls = Atomic(0)
 
