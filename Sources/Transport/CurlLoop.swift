@@ -28,6 +28,8 @@ final class CurlLoop: @unchecked Sendable {
     private var active: [UInt64: Exchange] = [:]
     private var busy: [String: Int] = [:]
     private var isStopped = false
+    /// Whether the queue may have changed, or what holds it back: thousands may wait, and are not walked in vain.
+    private var mayAdmit = false
 
     init(_ configuration: TransportConfiguration) {
         guard CurlGlobal.ready, let multi = curl_multi_init() else { preconditionFailure("libcurl does not start") }
@@ -118,8 +120,11 @@ final class CurlLoop: @unchecked Sendable {
 
     private func perform(_ command: Command) {
         switch command {
-        case .start(let exchange): queue.append(exchange)
+        case .start(let exchange):
+            queue.append(exchange)
+            mayAdmit = true
         case .cancel(let id):
+            mayAdmit = true
             if let exchange = active[id] {
                 exchange.fail(CancellationError())
                 end(exchange, nil)
@@ -135,13 +140,14 @@ final class CurlLoop: @unchecked Sendable {
 
     /// Starts what waits, in order, as far as the limits allow; drops what was cancelled meanwhile.
     private func admit() {
-        guard !queue.isEmpty else { return }
+        guard mayAdmit else { return }
+        mayAdmit = false
         var waiting: [Exchange] = []
         for exchange in queue {
             if exchange.cancelRequested.load(ordering: .acquiring) {
                 exchange.end(CancellationError())
             } else if active.count < min(configuration.connections, CurlLoop.handleLimit),
-                busy[exchange.request.url.origin, default: 0] < configuration.connectionsPerHost
+                busy[exchange.origin, default: 0] < configuration.connectionsPerHost
             {
                 start(exchange)
             } else {
@@ -159,7 +165,7 @@ final class CurlLoop: @unchecked Sendable {
             return exchange.end(error)
         }
         active[exchange.id] = exchange
-        busy[exchange.request.url.origin, default: 0] += 1
+        busy[exchange.origin, default: 0] += 1
         if let easy = exchange.easy?.raw { curl_multi_add_handle(multi, easy) }
     }
 
@@ -208,8 +214,8 @@ final class CurlLoop: @unchecked Sendable {
     /// Lets go of the handle, and of its connection too unless the exchange is complete.
     private func end(_ exchange: Exchange, _ error: (any Error)?) {
         guard active.removeValue(forKey: exchange.id) != nil else { return }
-        let origin = exchange.request.url.origin
-        busy[origin] = busy[origin].flatMap { $0 > 1 ? $0 - 1 : nil }
+        mayAdmit = true
+        busy[exchange.origin] = busy[exchange.origin].flatMap { $0 > 1 ? $0 - 1 : nil }
         if let easy = exchange.easy?.raw { curl_multi_remove_handle(multi, easy) }
         exchange.easy = nil
         exchange.end(error)

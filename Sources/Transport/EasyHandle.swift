@@ -42,11 +42,8 @@ struct EasyHandle: ~Copyable {
     mutating func setHeaders(_ lines: [String]) throws(TransportError) {
         for line in lines {
             guard let longer = curl_slist_append(headers, line) else {
-                throw TransportError(
-                    .other,
-                    "no memory for the request's head",
-                    curlCode: Int32(CURLE_OUT_OF_MEMORY.rawValue)
-                )
+                let code = Int32(CURLE_OUT_OF_MEMORY.rawValue)
+                throw TransportError(.other, "no memory for the request's head", curlCode: code)
             }
             headers = longer
         }

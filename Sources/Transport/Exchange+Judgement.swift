@@ -8,13 +8,16 @@ extension Exchange {
             return head.isComplete
                 ? lengthError() : TransportError(.connectionLost, "\(request.url): the answer ended within its head")
         }
+        let connectStatus = easy?.long(CURLINFO_HTTP_CONNECTCODE) ?? 0
         let wasKept = easy?.long(CURLINFO_NUM_CONNECTS) == 0
         return TransportError(
             TransportError.CurlFailure(
                 code: code,
                 text: easy?.failureText ?? "",
                 systemError: Int32(clamping: easy?.long(CURLINFO_OS_ERRNO) ?? 0),
-                wasStale: wasKept && !head.hasBegun
+                wasStale: wasKept && !head.hasBegun,
+                hadBegun: attempts > 0,
+                proxyFailed: proxy != nil && attempts == 0 && (code == CURLE_COULDNT_CONNECT || connectStatus / 100 > 2)
             ),
             target: request.url
         )

@@ -5,6 +5,13 @@ extension Exchange {
     /// Makes the handle and sets everything on it.
     func prepare() throws(TransportError) {
         guard var easy = EasyHandle() else { throw TransportError(.other, "libcurl has no memory for a handle") }
+        if proxy != nil {
+            // The proxy resolves the name; an address that is written out is judged all the same.
+            let bare = request.url.host.filter { $0 != "[" && $0 != "]" }
+            if let kind = AddressClass(text: bare), !request.addressPolicy.allows(kind) {
+                throw TransportError(.forbiddenTarget, "\(request.url): a redirect may not reach a \(kind) address")
+            }
+        }
         try Exchange.setFixed(easy)
         try setConnection(easy)
         try setRequest(&easy)

@@ -14,12 +14,9 @@ extension Exchange {
     /// One line of a head or trailer. Any other number than `line.count` fails the transfer.
     func takeHeader(_ line: UnsafeRawBufferPointer) -> Int {
         lastActivity = now
-        if head.isComplete, answer != nil, head.status == 417, line.starts(with: Array("HTTP/".utf8)) { head.forget() }
         do {
-            let wasComplete = head.isComplete
             try head.take(line)
-            // libcurl repeats a request that was answered with 417 to its Expect: such a head may not be the last.
-            if head.isComplete, !wasComplete, !(request.expectContinue && head.status == 417) { deliverHead() }
+            if head.isComplete { deliverHead() }
             return line.count
         } catch {
             fail(TransportError(error.code, "\(request.url): \(error.message)"))
@@ -34,12 +31,8 @@ extension Exchange {
         deliverHead()
         let (sum, overflow) = received.addingReportingOverflow(UInt64(bytes.count))
         if overflow || sum > request.bodyLimit ?? .max {
-            fail(
-                TransportError(
-                    .bodyTooLong,
-                    "\(request.url): the body is longer than \(request.bodyLimit ?? .max) bytes"
-                )
-            )
+            let limit = request.bodyLimit ?? .max
+            fail(TransportError(.bodyTooLong, "\(request.url): the body is longer than \(limit) bytes"))
             return 0
         }
         if room <= bytes.count, channel.isFull() {
@@ -88,12 +81,11 @@ extension Exchange {
     func mayStart(at address: String) -> Bool {
         attempts += 1
         lastActivity = now
-        if attempts > 1, sendsBody, !request.expectContinue {
+        if attempts > 1, sendsBody {
             // libcurl found its kept-alive connection dead and would repeat the request in silence. Whether an
             // unsafe method may be repeated is the caller's decision.
-            fail(
-                TransportError(.staleConnection, "\(request.url): a kept-alive connection was closed before the answer")
-            )
+            let message = "\(request.url): a kept-alive connection was closed before the answer"
+            fail(TransportError(.staleConnection, message))
             return false
         }
         guard proxy == nil, let kind = AddressClass(text: address) else { return true }
@@ -127,12 +119,8 @@ extension Exchange {
 
     private func admits(_ kind: AddressClass) -> Bool {
         if request.addressPolicy.allows(kind) { return true }
-        fail(
-            TransportError(
-                .forbiddenTarget,
-                "\(request.url): resolves to a \(kind) address, which a redirect may not reach"
-            )
-        )
+        let message = "\(request.url): resolves to a \(kind) address, which a redirect may not reach"
+        fail(TransportError(.forbiddenTarget, message))
         return false
     }
 }

@@ -25,6 +25,7 @@ final class Exchange: @unchecked Sendable {
     let channel: BodyChannel
     let cancelRequested = Atomic(false)
     let proxy: String?
+    let origin: String
 
     var answer: CheckedContinuation<HTTPResponse, any Error>?
     var easy: EasyHandle?
@@ -60,6 +61,7 @@ final class Exchange: @unchecked Sendable {
         self.channel = channel
         self.pool = pool
         proxy = configuration.proxy.proxy(for: request.url)
+        origin = request.url.origin
         receiveLedger = GateLedger(request.downloadGate)
         sendLedger = GateLedger(request.uploadGate)
         upload = UploadCursor(request.body)
@@ -130,10 +132,14 @@ final class Exchange: @unchecked Sendable {
     /// Does what is due and returns when to come again; nil: this exchange is over (`failure` says why).
     func tick() -> Duration? {
         var due = Duration.seconds(3600) + now
-        if builder != nil, channel.isAwaited {
-            if now - builderSince >= Exchange.partialAge { handOver() }
+        if builder != nil {
+            let isOld = now - builderSince >= Exchange.partialAge
+            if isOld && channel.isAwaited {
+                handOver()
+            } else {
+                due = (isOld ? now : builderSince) + Exchange.partialAge
+            }
         }
-        if builder != nil { due = min(due, max(builderSince, now) + Exchange.partialAge) }
         if case .until(let time) = receiveHold {
             if time <= now { receiveHold = .none }
             due = min(due, time)

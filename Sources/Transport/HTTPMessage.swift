@@ -50,7 +50,8 @@ public struct HTTPRequest: Sendable {
     public var socketBuffer: Int?
     /// Which addresses a connection may go to.
     public var addressPolicy: AddressPolicy = .any
-    /// Sends `Expect: 100-continue`, and the body after the server's consent or one second.
+    /// Sends `Expect: 100-continue`, and the body after the server's consent or one second. A server that answers 417
+    /// wants the request again without it; that is left to the caller.
     public var expectContinue = false
 
     /// A request with an empty body.

@@ -50,8 +50,8 @@ struct HeadParser {
         try field(text)
     }
 
-    /// Forgets a final head after which libcurl asks again (417 to `Expect`).
-    mutating func forget() {
+    /// Makes ready for the next head of the same answer; the limits go on counting.
+    private mutating func forget() {
         let (bytes, interims) = (bytes, interims)
         self = HeadParser()
         self.bytes = bytes

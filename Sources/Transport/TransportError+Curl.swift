@@ -11,6 +11,10 @@ extension TransportError {
         let systemError: Int32
         /// Whether the connection had served an earlier request, and no byte of an answer came.
         let wasStale: Bool
+        /// Whether the request had been put on a connection.
+        let hadBegun: Bool
+        /// Whether the way to the proxy, or its answer to CONNECT, is what failed.
+        let proxyFailed: Bool
     }
 
     /// The one place where libcurl's codes become ours.
@@ -18,8 +22,9 @@ extension TransportError {
         var code = TransportError.table[failure.code.rawValue] ?? .other
         if failure.wasStale, code == .connectionLost { code = .staleConnection }
         // CURLE_UNSUPPORTED_PROTOCOL is both a scheme that is not allowed and a peer that does not speak HTTP/1.
-        if failure.code == CURLE_UNSUPPORTED_PROTOCOL, failure.text.contains("HTTP/") { code = .protocolViolation }
+        if failure.code == CURLE_UNSUPPORTED_PROTOCOL, failure.hadBegun { code = .protocolViolation }
         if failure.code == CURLE_OPERATION_TIMEDOUT, failure.text.hasPrefix("Resolving") { code = .resolverFailed }
+        if failure.proxyFailed { code = .proxyFailed }
         let words = failure.text.isEmpty ? String(cString: curl_easy_strerror(failure.code)) : failure.text
         var message = "\(target): \(TransportError.withoutQueries(words))"
         if failure.systemError != 0, let reason = strerror(failure.systemError) {

@@ -12,7 +12,8 @@ struct ScriptedConnection {
 
     /// Answers requests until either side ends the connection. `record` gets each request with the body that was read.
     func serve(
-        choose: (ScriptedServer.Request) -> ScriptedServer.Answer, record: (ScriptedServer.Request) -> Void
+        choose: (ScriptedServer.Request) -> ScriptedServer.Answer,
+        record: (ScriptedServer.Request) -> Void
     ) {
         var buffer: [UInt8] = []
         while let head = readHead(&buffer) {

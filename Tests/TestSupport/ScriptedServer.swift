@@ -47,6 +47,11 @@ public final class ScriptedServer: Sendable {
 
         /// An answer; `readsBody` false answers before the request's body is read, and leaves it unread.
         public init(_ steps: Step..., readsBody: Bool = true) {
+            self.init(steps: steps, readsBody: readsBody)
+        }
+
+        /// The same, from a list.
+        public init(steps: [Step], readsBody: Bool = true) {
             self.steps = steps
             self.readsBody = readsBody
         }
@@ -141,12 +146,17 @@ public final class ScriptedServer: Sendable {
 
     private func run(_ body: @escaping (ScriptedServer) -> Void) {
         var thread = pthread_t()
-        let code = pthread_create(&thread, nil, { context in
-            guard let context else { return nil }
-            let job = Unmanaged<Job>.fromOpaque(context).takeRetainedValue()
-            job.body(job.server)
-            return nil
-        }, Unmanaged.passRetained(Job(self, body)).toOpaque())
+        let code = pthread_create(
+            &thread,
+            nil,
+            { context in
+                guard let context else { return nil }
+                let job = Unmanaged<Job>.fromOpaque(context).takeRetainedValue()
+                job.body(job.server)
+                return nil
+            },
+            Unmanaged.passRetained(Job(self, body)).toOpaque()
+        )
         precondition(code == 0, "no thread for the scripted server")
         let handle = thread
         state.withLock { $0.threads.append(handle) }

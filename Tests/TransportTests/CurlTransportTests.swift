@@ -51,7 +51,8 @@ struct CurlTransportTests {
 
     @Test("gets no body for HEAD, whatever its Content-Length says")
     func head() async throws {
-        try await TransportFixture.run(.init(), .init(.text("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n")), .ok()) { fixture in
+        try await TransportFixture.run(.init(), .init(.text("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n")), .ok()) {
+            fixture in
             let response = try await fixture.transport.send(fixture.request("HEAD"))
             #expect(response.headers["Content-Length"] == "99")
             #expect(try await drain(response.body) == 0)
@@ -64,7 +65,8 @@ struct CurlTransportTests {
     func large() async throws {
         let size = 20 << 20
         try await TransportFixture.run(
-            .init(), .init(.text("HTTP/1.1 200 OK\r\nContent-Length: \(size)\r\n\r\n"), .pattern(size))
+            .init(),
+            .init(.text("HTTP/1.1 200 OK\r\nContent-Length: \(size)\r\n\r\n"), .pattern(size))
         ) { fixture in
             let response = try await fixture.transport.send(fixture.request())
             var offset = 0

@@ -15,7 +15,8 @@ struct HTTPFieldTests {
             ("Sun, 06 Nov 1994 24:49:37 GMT", nil), ("Sun, 06 Nov 1994 08:49:37 CET", nil), ("", nil), ("0", nil),
             ("Sun, 6 Nov 99999999999999999999 08:49:37 GMT", nil), ("Sun, +6 Nov 1994 08:49:37 GMT", nil),
             ("Sun, 06 nov 1994 08:49:37 GMT", nil), ("1994-11-06T08:49:37Z", nil),
-        ] as [(String, Int64?)])
+        ] as [(String, Int64?)]
+    )
     func dates(text: String, seconds: Int64?) {
         #expect(HTTPDate(text)?.unixSeconds == seconds)
     }
@@ -37,7 +38,8 @@ struct HTTPFieldTests {
             ("Sun, 06 Nov 1994 08:50:37 GMT", "Sun, 06 Nov 1994 08:49:37 GMT", 60),
             ("Sun, 06 Nov 1994 08:48:37 GMT", "Sun, 06 Nov 1994 08:49:37 GMT", 0),
             ("Sun, 06 Nov 1994 08:50:07 GMT", nil, 30), ("Sun, 06 Nov 1994 08:50:07 GMT", "garbage", 30),
-        ] as [(String, String?, Int64?)])
+        ] as [(String, String?, Int64?)]
+    )
     func retryAfter(value: String, date: String?, seconds: Int64?) {
         var headers: HTTPHeaders = ["retry-after": value]
         headers["Date"] = date
@@ -47,13 +49,15 @@ struct HTTPFieldTests {
     @Test(
         "Content-Range is read with checked arithmetic",
         arguments: [
-            ("bytes 0-9/100", .range(ByteRange(0, 10), total: 100)), ("bytes 5-5/*", .range(ByteRange(5, 6), total: nil)),
+            ("bytes 0-9/100", .range(ByteRange(0, 10), total: 100)),
+            ("bytes 5-5/*", .range(ByteRange(5, 6), total: nil)),
             ("Bytes 99-99/100", .range(ByteRange(99, 100), total: 100)), ("bytes */100", .unsatisfied(total: 100)),
             ("bytes 0-100/100", nil), ("bytes 9-8/100", nil), ("bytes */*", nil), ("bytes 0-*/100", nil),
             ("items 0-9/100", nil), ("bytes 0-9", nil), ("bytes -9/100", nil), ("bytes 0-9/100/1", nil), ("", nil),
             ("bytes 0-18446744073709551615/*", nil), ("bytes +0-9/100", nil), ("bytes  0-9/100", nil),
             ("bytes 0-9223372036854775807/*", .range(ByteRange(0, 1 << 63), total: nil)),
-        ] as [(String, ContentRange?)])
+        ] as [(String, ContentRange?)]
+    )
     func contentRange(text: String, expected: ContentRange?) {
         #expect(ContentRange(text) == expected)
     }
@@ -72,7 +76,8 @@ struct HTTPFieldTests {
             ("attachment; filename*=UTF-8''a%E2%80%AEb", nil), ("attachment", nil), ("", nil), (";;;=;", nil),
             ("attachment; filename=\"unfinished", "unfinished"), ("attachment; filename*=UTF-8''%4", nil),
             ("attachment; filename=\"" + String(repeating: "x", count: 4096) + "\"", nil),
-        ] as [(String, String?)])
+        ] as [(String, String?)]
+    )
     func fileName(value: String, expected: String?) {
         #expect(ContentDisposition.fileName(value) == expected.map { Array($0.utf8) })
     }
@@ -99,7 +104,8 @@ struct HTTPFieldTests {
         arguments: [
             ("\"abc\"", "abc", true), ("W/\"abc\"", "abc", false), ("abc", "abc", true), ("\"\"", "", true),
             ("W/abc", nil, false), ("", nil, false), ("\"a\"b\"", nil, false), ("\"a b\"", nil, false),
-        ] as [(String, String?, Bool)])
+        ] as [(String, String?, Bool)]
+    )
     func etags(text: String, opaque: String?, isStrong: Bool) {
         let tag = ETag(text)
         #expect(tag?.opaque == opaque)

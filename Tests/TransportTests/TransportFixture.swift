@@ -29,7 +29,8 @@ struct TransportFixture {
 
     /// Runs `body` with a fixture that gives the n-th request the n-th answer.
     static func run(
-        _ configuration: TransportConfiguration = TransportConfiguration(), _ answers: ScriptedServer.Answer...,
+        _ configuration: TransportConfiguration = TransportConfiguration(),
+        _ answers: ScriptedServer.Answer...,
         body: (TransportFixture) async throws -> Void
     ) async throws {
         let fixture = TransportFixture(configuration) { index, _ in answers[min(index, answers.count - 1)] }
