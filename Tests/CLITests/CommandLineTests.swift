@@ -33,8 +33,9 @@ struct CommandLineTests {
     )
     func help(_ command: String) async throws {
         #expect(await CommandLineRun(arguments: [command, "--help"]).perform().status == 0)
-        let parsed = #expect(throws: (any Error).self) { try Sluice.parseAsRoot([command, "--help"]) }
-        let text = Sluice.fullMessage(for: try #require(parsed))
+        var parsed = try Sluice.parseAsRoot([command, "--help"])
+        let request = #expect(throws: (any Error).self) { try parsed.run() }
+        let text = Sluice.fullMessage(for: try #require(request))
         #expect(text.contains("EXAMPLES") && text.contains("sluice \(command)"))
     }
 
