@@ -3,7 +3,7 @@ import ArgumentParser
 /// How HTTP servers are talked to, S3 endpoints included.
 struct HTTPOptions: ParsableArguments {
     @Option(
-        name: [.customShort("H"), .customLong("header")],
+        name: [.customShort("H", allowingJoined: true), .customLong("header")],
         parsing: .unconditionalSingleValue,
         help: .init(
             "A request header for http(s) sources: 'Name: value'.",

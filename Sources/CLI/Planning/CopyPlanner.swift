@@ -34,6 +34,8 @@ struct CopyPlanner: Sendable {
     let sink: any Sink
     /// Whether the target holds objects rather than being one.
     let isContainer: Bool
+    /// Tells sources apart that look alike without their secrets.
+    private let secrets = SecretLocations()
 
     /// Looks at the target once.
     ///
@@ -123,6 +125,8 @@ struct CopyPlanner: Sendable {
                 }
             }
         }
+        // A stream ends like a complete one when its reader is cancelled.
+        try Task.checkCancellation()
     }
 
     /// Consoles make `dir/` objects of no bytes; on a file system the directory comes with its files.
@@ -140,7 +144,9 @@ struct CopyPlanner: Sendable {
         var source = text
         if needsCommand {
             source = Redact.identity(text)
-            session.keepSecret(try CopyOptions.location(text), as: source)
+            let full = try CopyOptions.location(text)
+            try secrets.keep(full, as: source)
+            session.keepSecret(full, as: source)
         }
         return TransferRequest(
             source: source,

@@ -121,8 +121,10 @@ struct CopyWork: Sendable {
             }
             group.addTask {
                 var report = RunReport()
-                for await _ in wakes where !report.interrupted {
+                for await _ in wakes {
                     report.merge(try await session.run(job: job, watch: false))
+                    // At once: planning goes on until it hears of it.
+                    if report.interrupted { break }
                 }
                 return report
             }

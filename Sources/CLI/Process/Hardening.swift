@@ -46,8 +46,11 @@ enum Hardening {
         if previous == "-H" || previous == "--header" { return headerSpan(argument, from: 0) }
         if argument.hasPrefix("--header=") { return headerSpan(argument, from: 9) }
         if argument.hasPrefix("-H"), count > 2 { return headerSpan(argument, from: 2) }
-        if argument.hasPrefix("--proxy=") {
-            return Redact.secretSpans(String(argument.dropFirst(8))).map { $0.lowerBound + 8..<$0.upperBound + 8 }
+        // `--option=URL`
+        let name = argument.hasPrefix("--") ? argument.utf8.prefix { $0 != UInt8(ascii: "=") }.count + 1 : 0
+        if name > 0, name < count {
+            return Redact.secretSpans(String(decoding: argument.utf8.dropFirst(name), as: UTF8.self))
+                .map { $0.lowerBound + name..<$0.upperBound + name }
         }
         return Redact.secretSpans(argument)
     }

@@ -181,8 +181,11 @@ extension Location {
     /// percent-encoded if it is not UTF-8.
     private static func text(_ path: ObjectKey) -> String {
         guard let text = path.losslessText else { return "\(LocalPath(path.bytes))" }
-        let isPlain = path.bytes.first == UInt8(ascii: "/") || !(text.utf8.contains(UInt8(ascii: ":")) || text == "-")
-        return isPlain ? text : "./" + text
+        do {
+            return try kind(text, path.bytes) == .path(path) ? text : "./" + text
+        } catch {
+            return "./" + text
+        }
     }
 
     private static func isLetter(_ byte: UInt8) -> Bool { (65...90).contains(byte) || (97...122).contains(byte) }

@@ -1,0 +1,144 @@
+import ArgumentParser
+import SluiceBytes
+import SluicePipeline
+import Synchronization
+import Testing
+
+@testable import sluice
+
+@Suite("CopyPlanner")
+struct CopyPlannerTests {
+    /// Transfers as `source -> target`, and the codes of what failed.
+    private static func plan(
+        _ sources: [String],
+        to target: String,
+        in session: FakeSession = FakeSession(),
+        rules: CopyRules = CopyRules()
+    ) async throws -> (transfers: [String], failures: [SluiceError.Code]) {
+        let planner = try await CopyPlanner(
+            session,
+            rules: rules,
+            target: try Location(parsing: target),
+            many: sources.count > 1
+        )
+        var transfers: [String] = []
+        var failures: [SluiceError.Code] = []
+        for source in sources {
+            try await planner.plan(try Location(parsing: source)) { item in
+                switch item {
+                case .transfer(let request): transfers.append("\(request.source) -> \(request.target)")
+                case .failed(let error): failures.append(error.code)
+                case .skipped: break
+                }
+            }
+        }
+        return (transfers, failures)
+    }
+
+    @Test(
+        "one object becomes the target, or goes below a container under its base name",
+        arguments: [
+            ("https://h/a%20b.bin", "/t/x", false, "/t/x"), ("https://h/a%20b.bin", "/t/", false, "/t/a b.bin"),
+            ("https://h/a.bin", "/t", true, "/t/a.bin"), ("s3://b/p/k", "s3://c/", false, "s3://c/k"),
+        ]
+    )
+    func single(_ source: String, _ target: String, _ isContainer: Bool, _ expected: String) async throws {
+        let session = FakeSession(targetIsContainer: isContainer)
+        let plan = try await CopyPlannerTests.plan([source], to: target, in: session)
+        #expect(plan.transfers == ["\(source) -> \(expected)"])
+    }
+
+    @Test("a source without a name cannot go below a container")
+    func nameless() async throws {
+        #expect(try await CopyPlannerTests.plan(["https://h/"], to: "/t/").failures == [.usage])
+        #expect(try await CopyPlannerTests.plan(["-"], to: "/t/").failures == [.usage])
+    }
+
+    @Test("many sources need a container, and keep going when one fails")
+    func many() async throws {
+        await #expect(throws: SluiceError.self) { try await CopyPlannerTests.plan(["/a", "/b"], to: "/t") }
+        let plan = try await CopyPlannerTests.plan(["https://h/", "/a", "/b"], to: "/t/")
+        #expect(plan.transfers == ["/a -> /t/a", "/b -> /t/b"])
+        #expect(plan.failures == [.usage])
+    }
+
+    @Test("a directory without -r is refused; with -r its contents go below the target, filtered")
+    func recursive() async throws {
+        let items = [FakeSource.entry("a.bin"), FakeSource.entry("x/b.bin"), FakeSource.entry("x/c.txt")]
+        let session = FakeSession(["s3://b/p": items])
+        #expect(try await CopyPlannerTests.plan(["s3://b/p"], to: "/t", in: session).failures == [.usage])
+        var rules = CopyRules(recursive: true)
+        rules.filter.rules = [.init(includes: true, pattern: try KeyPattern("*.bin"))]
+        let plan = try await CopyPlannerTests.plan(["s3://b/p"], to: "/t", in: session, rules: rules)
+        #expect(plan.transfers == ["s3://b/p/a.bin -> /t/a.bin", "s3://b/p/x/b.bin -> /t/x/b.bin"])
+    }
+
+    @Test("a key that would leave the target is an error of its own; a directory marker is left out")
+    func unsafe() async throws {
+        let items = [FakeSource.entry("../up"), FakeSource.entry("dir/", size: 0), FakeSource.entry("ok")]
+        let session = FakeSession(["s3://b/p": items])
+        let plan = try await CopyPlannerTests.plan(
+            ["s3://b/p"],
+            to: "/t",
+            in: session,
+            rules: CopyRules(recursive: true)
+        )
+        #expect(plan.transfers == ["s3://b/p/ok -> /t/ok"])
+        #expect(plan.failures == [.unsafeName])
+    }
+
+    @Test("a URL with secrets is queued under its identity, and kept in this process only")
+    func secrets() async throws {
+        let session = FakeSession()
+        let url = "https://user:canary@h/a?token=canary&v=1"
+        let planner = try await CopyPlanner(
+            session,
+            rules: CopyRules(),
+            target: try Location(parsing: "/t"),
+            many: false
+        )
+        try await planner.plan(try Location(parsing: url)) { item in
+            guard case .transfer(let request) = item else {
+                Issue.record("not planned: \(item)")
+                return
+            }
+            #expect(request.needsCommand)
+            #expect(!"\(request)".contains("canary"))
+            #expect(session.kept.withLock { $0[request.source]?.text } == url)
+        }
+    }
+
+    @Test("two sources that differ in credentials only are refused: they cannot be told apart later")
+    func collision() async throws {
+        let plan = try await CopyPlannerTests.plan(["https://h/d?key=a", "https://h/d?key=b"], to: "/t/")
+        #expect(plan.transfers.count == 1)
+        #expect(plan.failures == [.usage])
+    }
+
+    private static func work(_ arguments: [String]) throws -> CopyWork {
+        try CopyWork(
+            try CopyOptions.parse(arguments),
+            settings: SessionSettings(),
+            presentation: Presentation(style: .lines, quiet: true),
+            keepsSecrets: true
+        )
+    }
+
+    @Test("the first object is handed over at once, later ones in growing batches")
+    func batches() async throws {
+        let session = FakeSession(["s3://b/p": (0..<3000).map { FakeSource.entry("f\($0)") }])
+        let work = try CopyPlannerTests.work(["-r", "s3://b/p", "/t/"])
+        let report = try await work.copyNow(session, TransferDisplay(work.presentation, time: session.time))
+        #expect(report == RunReport())
+        #expect(session.added.batches.withLock { $0 } == [1, 4, 16, 64, 256, 1000, 1000, 659])
+    }
+
+    @Test("an interrupt ends the planning, however long the listing", .timeLimit(.minutes(1)))
+    func interrupt() async throws {
+        let session = FakeSession(["s3://b/p": [FakeSource.entry("a")]], interrupts: true)
+        session.endless.withLock { $0 = true }
+        let work = try CopyPlannerTests.work(["-r", "s3://b/p", "/t/"])
+        let report = try await work.copyNow(session, TransferDisplay(work.presentation, time: session.time))
+        #expect(report.interrupted)
+    }
+}

@@ -1,0 +1,147 @@
+import SluiceBytes
+import SluicePipeline
+import Synchronization
+
+@testable import sluice
+
+/// A session whose sources are lists, whose sink knows names only, and whose worker does nothing.
+final class FakeSession: CommandSession {
+    let events = EventStream()
+    let time: any TimeSource = SystemTime()
+    let pool = BufferPool()
+    let listings: [String: [ListingItem]]
+    let targetIsContainer: Bool
+    let interrupts: Bool
+    let kept = Mutex<[String: Location]>([:])
+    /// Listings wait for ever after their last item.
+    let endless = Mutex(false)
+    let added = FakeQueue()
+
+    /// - Parameter listings: what containers hold, by location; every other location is one object.
+    init(_ listings: [String: [ListingItem]] = [:], targetIsContainer: Bool = false, interrupts: Bool = false) {
+        self.listings = listings
+        self.interrupts = interrupts
+        self.targetIsContainer = targetIsContainer
+    }
+
+    func queue() async throws -> any CommandQueue { added }
+
+    func source(_ location: Location) throws -> any Source {
+        FakeSource(location: location.text, items: listings[location.text], endless: endless.withLock { $0 })
+    }
+
+    func sink(_ location: Location) throws -> any Sink {
+        FakeSink(location: location.text, container: targetIsContainer)
+    }
+
+    func remover(_ location: Location) throws -> any ObjectRemover {
+        throw SluiceError(.usage, "nothing can be removed here")
+    }
+
+    func keepSecret(_ location: Location, as identity: String) { kept.withLock { $0[identity] = location } }
+
+    func run(job: JobID?, watch: Bool) async throws -> RunReport { RunReport(interrupted: interrupts) }
+
+    func stop() {}
+
+    func close() async {}
+}
+
+final class FakeQueue: CommandQueue {
+    let requests = Mutex<[TransferRequest]>([])
+    let batches = Mutex<[Int]>([])
+
+    func beginJob(_ command: String, priority: Int) async throws -> JobID { JobID(1) }
+
+    func add(_ requests: [TransferRequest], to job: JobID) async throws {
+        self.requests.withLock { $0 += requests }
+        batches.withLock { $0.append(requests.count) }
+    }
+
+    func endJob(_ job: JobID) async throws {}
+
+    func list(_ states: Set<TransferState>, of job: JobID?) -> AsyncThrowingStream<QueueRow, any Error> {
+        AsyncThrowingStream { $0.finish() }
+    }
+
+    func apply(_ action: QueueAction, to selection: QueueSelection) async throws -> Int { 0 }
+
+    func limit(_ bandwidth: BandwidthLimit?) async throws {}
+
+    func liveSessions() async throws -> Set<[UInt8]> { [] }
+}
+
+struct FakeSource: Source {
+    let location: String
+    let items: [ListingItem]?
+    var endless = false
+
+    func list(recursive: Bool) -> AsyncThrowingStream<ListingItem, any Error> {
+        AsyncThrowingStream { continuation in
+            for item in items ?? [] { continuation.yield(item) }
+            if !endless { continuation.finish() }
+        }
+    }
+
+    func isSingleObject() async throws -> Bool { items == nil }
+
+    func object(_ relativeKey: ObjectKey) throws -> any SourceObject {
+        FakeObject(location: location + relativeKey.text)
+    }
+
+    static func entry(_ key: String, size: UInt64 = 1) -> ListingItem {
+        .entry(
+            SourceEntry(relativeKey: ObjectKey(key), baseName: ObjectKey(key), size: size, location: "s3://b/p/\(key)")
+        )
+    }
+}
+
+struct FakeObject: SourceObject {
+    let location: String
+    let host = "host"
+
+    func open(prefetch: UInt64, options: ReadOptions) async throws -> OpenedObject {
+        throw SluiceError(.unsupported, "a fake holds no bytes")
+    }
+
+    func read(_ range: ByteRange, of info: ObjectInfo, options: ReadOptions) async throws -> any ByteStream {
+        throw SluiceError(.unsupported, "a fake holds no bytes")
+    }
+
+    func confirmUnchanged(_ info: ObjectInfo) async throws {}
+}
+
+struct FakeSink: Sink {
+    let location: String
+    let container: Bool
+
+    func isContainer() async throws -> Bool { container }
+
+    func target(_ relativeKey: ObjectKey) throws -> any SinkTarget {
+        if relativeKey.text.contains("..") {
+            throw SluiceError(.unsafeName, "\(relativeKey) would leave the directory")
+        }
+        let slash = relativeKey.bytes.isEmpty || location.hasSuffix("/") ? "" : "/"
+        return FakeTarget(location: location + slash + relativeKey.text)
+    }
+
+    func cleanUp(
+        olderThan: Duration,
+        dryRun: Bool,
+        isLive: @Sendable ([UInt8]) async -> Bool
+    ) async throws -> [String] { [] }
+}
+
+struct FakeTarget: SinkTarget {
+    let location: String
+    let host = "host"
+    var capabilities: SinkCapabilities { SinkCapabilities(shape: .positioned) }
+
+    func existing() async throws -> StoredObject? { nil }
+
+    func holds(_ digest: Digest, in stored: StoredObject, pool: BufferPool) async throws -> Bool? { nil }
+
+    func begin(_ plan: WritePlan) async throws -> any SinkSession {
+        throw SluiceError(.unsupported, "a fake takes no bytes")
+    }
+}
