@@ -71,13 +71,14 @@ public struct PartReceipt: Sendable, Hashable {
     public var part: Part
     /// The sink's own word for it (an S3 ETag); empty for files.
     public var tag: String
-    /// CRC32C of the part's bytes, with which a resume re-verifies what it reuses.
-    public var crc32c: Digest
+    /// CRC32C of the part's bytes, with which a resume re-verifies what it reuses; nil for a part that a server copied
+    /// from another object, whose bytes never came by here.
+    public var crc32c: Digest?
     /// The other digests that the sink asked for.
     public var digests: [Digest]
 
     /// A receipt from its parts.
-    public init(part: Part, tag: String, crc32c: Digest, digests: [Digest] = []) {
+    public init(part: Part, tag: String, crc32c: Digest?, digests: [Digest] = []) {
         self.part = part
         self.tag = tag
         self.crc32c = crc32c

@@ -117,7 +117,7 @@ final class PartMover: Sendable {
     /// longer than the part does.
     private func stealWork() -> Work? {
         let window = UInt64(PartMover.windowChunks * BufferPool.chunkCapacity)
-        guard let reservation = context.resources.budget.tryReserve(window),
+        guard board.withLock({ $0.canSteal }), let reservation = context.resources.budget.tryReserve(window),
             let stolen = board.withLock({ $0.steal() }),
             let assembly = assemblies.withLock({ $0[stolen.part.index] })
         else { return nil }

@@ -69,9 +69,10 @@ struct Resume: Sendable {
         }
         // A part that is not confirmed any more comes again, and is compared with what was hashed.
         let receipts = earlier.receipts.filter { $0.part == plan.part($0.part.index) }
-        let crcs = earlier.hashedParts.merging(receipts.map { ($0.part.index, $0.crc32c) }) { old, _ in old }
+        let acknowledged = receipts.compactMap { receipt in receipt.crc32c.map { (receipt.part.index, $0) } }
+        let crcs = earlier.hashedParts.merging(acknowledged) { old, _ in old }
         let hashed = crcs.filter { plan.part($0.key).range.upper <= earlier.digestOffset }
-        let known = Set(hashed.keys)
+        let known = Set(hashed.keys).union(kept.map(\.part.index))
         // The hash covers a part of which nothing is known any more: it could not be recognised when it comes again.
         guard (0..<plan.count).allSatisfy({ plan.part($0).range.upper > earlier.digestOffset || known.contains($0) })
         else { return fresh() }
