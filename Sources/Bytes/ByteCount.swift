@@ -19,23 +19,31 @@ public struct ByteCount: Hashable, Sendable, Comparable, CustomStringConvertible
 
     /// Parses `512`, `16k`, `1.5M`, `2GiB` (powers of 1024) and `16KB`, `2GB` (powers of 1000); nil if it is not one.
     public init?(parsing text: String) {
-        let digits = text.prefix { $0.isNumber || $0 == "." }
-        guard let number = Double(digits), number >= 0, number.isFinite else { return nil }
-        let multiplier: Double
+        let digits = text.prefix { "0"..."9" ~= $0 || $0 == "." }
+        let multiplier: UInt64
         switch text.dropFirst(digits.count).lowercased() {
         case "", "b": multiplier = 1
-        case "k", "ki", "kib": multiplier = 1024
-        case "m", "mi", "mib": multiplier = 1_048_576
-        case "g", "gi", "gib": multiplier = 1_073_741_824
-        case "t", "ti", "tib": multiplier = 1_099_511_627_776
-        case "kb": multiplier = 1e3
-        case "mb": multiplier = 1e6
-        case "gb": multiplier = 1e9
-        case "tb": multiplier = 1e12
+        case "k", "ki", "kib": multiplier = 1 << 10
+        case "m", "mi", "mib": multiplier = 1 << 20
+        case "g", "gi", "gib": multiplier = 1 << 30
+        case "t", "ti", "tib": multiplier = 1 << 40
+        case "kb": multiplier = 1000
+        case "mb": multiplier = 1_000_000
+        case "gb": multiplier = 1_000_000_000
+        case "tb": multiplier = 1_000_000_000_000
         default: return nil
         }
-        guard let exact = UInt64(exactly: (number * multiplier).rounded(.down)) else { return nil }
-        bytes = exact
+        // Whole numbers are exact: a Double holds 53 bits.
+        if let whole = UInt64(digits) {
+            let (product, overflow) = whole.multipliedReportingOverflow(by: multiplier)
+            if overflow { return nil }
+            bytes = product
+            return
+        }
+        guard digits.contains("."), let number = Double(digits),
+            let rounded = UInt64(exactly: (number * Double(multiplier)).rounded(.down))
+        else { return nil }
+        bytes = rounded
     }
 
     /// `1.5 GiB`: three significant figures at most, units of 1024.
@@ -49,7 +57,12 @@ public struct ByteCount: Hashable, Sendable, Comparable, CustomStringConvertible
         }
         if unit == 0 { return "\(bytes) B" }
         let scale = value >= 100 ? 1.0 : 10.0
-        let rounded = (value * scale).rounded() / scale
+        var rounded = (value * scale).rounded() / scale
+        // 1023.97 of one unit is 1 of the next.
+        if rounded >= 1024, unit < units.count - 1 {
+            rounded = 1
+            unit += 1
+        }
         let text = rounded == rounded.rounded() ? "\(UInt64(rounded))" : "\(rounded)"
         return "\(text) \(units[unit])"
     }

@@ -31,6 +31,9 @@ public final class MemoryBudget: Sendable {
     /// Bytes held now and at most so far.
     package var usage: (held: UInt64, peak: UInt64) { state.withLock { ($0.held, $0.peak) } }
 
+    /// How many wait.
+    package var waiting: Int { state.withLock { $0.waiters.count } }
+
     /// Waits its turn for `bytes`; they are given back when the reservation is released or gone.
     ///
     /// - Throws: `CancellationError` when the task is cancelled while it waits.

@@ -13,21 +13,29 @@ public final class InFlightTable: Sendable {
     }
 
     private struct Entry {
-        var waiters: [CheckedContinuation<StoredObject?, Never>] = []
+        var waiters: [Int: CheckedContinuation<StoredObject?, Never>] = [:]
     }
 
-    private let entries = Mutex<[String: Entry]>([:])
+    private struct State {
+        var entries: [String: Entry] = [:]
+        var nextWaiter = 0
+    }
+
+    private let state = Mutex(State())
 
     /// An empty table.
     public init() {}
 
     /// Claims `digest` for a sink; waits while another transfer has it. If that one fails, the next waiter owns it.
-    public func claim(_ digest: Digest, at sinkHost: String) async -> Claim {
+    ///
+    /// - Throws: `CancellationError` when the task is cancelled while it waits: the owner may take hours.
+    public func claim(_ digest: Digest, at sinkHost: String) async throws -> Claim {
         let key = "\(sinkHost) \(digest)"
         while true {
-            let owns = entries.withLock { entries in
-                guard entries[key] == nil else { return false }
-                entries[key] = Entry()
+            try Task.checkCancellation()
+            let owns = state.withLock { state in
+                guard state.entries[key] == nil else { return false }
+                state.entries[key] = Entry()
                 return true
             }
             if owns { return .owner }
@@ -35,22 +43,33 @@ public final class InFlightTable: Sendable {
         }
     }
 
+    /// What the owner stored; nil if it failed, or if this task is cancelled.
     private func wait(_ key: String) async -> StoredObject? {
-        await withCheckedContinuation { continuation in
-            let waits = entries.withLock { entries in
-                guard entries[key] != nil else { return false }
-                entries[key]?.waiters.append(continuation)
-                return true
+        let id = state.withLock { state in
+            state.nextWaiter += 1
+            return state.nextWaiter
+        }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let waits = state.withLock { state in
+                    // The handler takes the same lock: it ran before, and is seen here, or it finds the waiter.
+                    guard state.entries[key] != nil, !Task.isCancelled else { return false }
+                    state.entries[key]?.waiters[id] = continuation
+                    return true
+                }
+                if !waits { continuation.resume(returning: nil) }
             }
-            if !waits { continuation.resume(returning: nil) }
+        } onCancel: {
+            let waiter = state.withLock { $0.entries[key]?.waiters.removeValue(forKey: id) }
+            waiter?.resume(returning: nil)
         }
     }
 
     /// Ends the owner's claim; `stored` is nil if it failed.
     public func settle(_ digest: Digest, at sinkHost: String, stored: StoredObject?) {
-        let waiters = entries.withLock { entries in
-            entries.removeValue(forKey: "\(sinkHost) \(digest)")?.waiters ?? []
+        let waiters = state.withLock { state in
+            state.entries.removeValue(forKey: "\(sinkHost) \(digest)")?.waiters ?? [:]
         }
-        for waiter in waiters { waiter.resume(returning: stored) }
+        for waiter in waiters.values { waiter.resume(returning: stored) }
     }
 }

@@ -28,7 +28,8 @@ public final class EventStream: Sendable {
             state.sequence += 1
             let event = TransferEvent(sequence: state.sequence, transfer: transfer, kind: kind)
             var waiters: [CheckedContinuation<Void, Never>] = []
-            for id in state.subscribers.keys {
+            // A copy of the keys: a view of them would share the table, and every event would copy what is pending.
+            for id in Array(state.subscribers.keys) {
                 EventStream.deliver(event, to: &state.subscribers[id, default: Subscriber()])
                 if let waiter = state.subscribers[id]?.waiter {
                     state.subscribers[id]?.waiter = nil
@@ -69,7 +70,7 @@ public final class EventStream: Sendable {
         let waiters: [CheckedContinuation<Void, Never>] = state.withLock { state in
             state.closed = true
             var waiters: [CheckedContinuation<Void, Never>] = []
-            for id in state.subscribers.keys {
+            for id in Array(state.subscribers.keys) {
                 state.subscribers[id]?.closed = true
                 if let waiter = state.subscribers[id]?.waiter { waiters.append(waiter) }
                 state.subscribers[id]?.waiter = nil
@@ -94,21 +95,34 @@ public final class EventStream: Sendable {
     }
 
     fileprivate func waitForMore(_ id: Int) async {
-        await withCheckedContinuation { continuation in
-            let ready = state.withLock { state in
-                guard let subscriber = state.subscribers[id], subscriber.pending.isEmpty, !subscriber.closed else {
-                    return true
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let ready = state.withLock { state in
+                    guard let subscriber = state.subscribers[id], subscriber.pending.isEmpty, !subscriber.closed,
+                        !Task.isCancelled
+                    else { return true }
+                    state.subscribers[id]?.waiter = continuation
+                    return false
                 }
-                state.subscribers[id]?.waiter = continuation
-                return false
+                if ready { continuation.resume() }
             }
-            if ready { continuation.resume() }
+        } onCancel: {
+            let waiter = state.withLock { state in
+                defer { state.subscribers[id]?.waiter = nil }
+                return state.subscribers[id]?.waiter
+            }
+            waiter?.resume()
         }
     }
+
+    /// How many observers there are.
+    var subscriberCount: Int { state.withLock { $0.subscribers.count } }
+
+    fileprivate func forget(_ id: Int) { state.withLock { _ = $0.subscribers.removeValue(forKey: id) } }
 }
 
-/// One observer's end of an `EventStream`.
-public struct EventSubscription: Sendable {
+/// One observer's end of an `EventStream`; nothing is kept for an observer that is gone.
+public final class EventSubscription: Sendable {
     private let stream: EventStream
     private let id: Int
 
@@ -117,12 +131,18 @@ public struct EventSubscription: Sendable {
         self.id = id
     }
 
-    /// Waits for events and returns all that are pending; nil when the stream was closed and everything was seen.
+    /// Waits for events and returns all that are pending; nil when the stream was closed and everything was seen, or
+    /// when the task is cancelled and nothing is pending.
     public func next() async -> [TransferEvent]? {
         while true {
             guard let events = stream.take(id) else { return nil }
             if !events.isEmpty { return events }
+            if Task.isCancelled { return nil }
             await stream.waitForMore(id)
         }
+    }
+
+    deinit {
+        stream.forget(id)
     }
 }

@@ -42,23 +42,27 @@ final class DigestFrontier: Sendable {
     private let state: Mutex<State>
     private let extras: [RunningDigestBox]
     private let boundaryStep: UInt64
+    private let end: UInt64
     private let read: @Sendable (ByteRange) async throws -> Chunk
 
     /// - Parameters:
     ///   - hash: the running hash, at `position`.
     ///   - boundaryStep: the part size, at whose multiples the running state is kept for the journal; 0: never.
+    ///   - end: the object's length, where the state is kept too: the last part is seldom a full one.
     ///   - extras: other digests of the whole; possible only from position 0.
     ///   - read: reads back a stored range, at most a chunk of it.
     init(
         hash: SHA256 = SHA256(),
         position: UInt64 = 0,
         boundaryStep: UInt64 = 0,
+        end: UInt64 = .max,
         extras: Set<DigestAlgorithm> = [],
         read: @escaping @Sendable (ByteRange) async throws -> Chunk
     ) {
         state = Mutex(State(hash: hash, position: position, boundary: (position, hash.savedState)))
         self.extras = position == 0 ? extras.map { RunningDigestBox($0) } : []
         self.boundaryStep = boundaryStep
+        self.end = end
         self.read = read
     }
 
@@ -75,9 +79,12 @@ final class DigestFrontier: Sendable {
     var savedBoundary: (offset: UInt64, state: [UInt8]) { state.withLock { $0.boundary } }
 
     /// Brings bytes. Returns at once unless they are the next ones; then hashes as far as bytes lie ready.
+    ///
+    /// - Throws: what broke the hash, here or at whoever hashed before.
     func offer(_ item: Item, at offset: UInt64) async throws {
         guard item.count > 0 else { return }
-        let mine = state.withLock { state in
+        let mine = try state.withLock { state in
+            if let failure = state.failure { throw failure }
             // Bytes that a resumed hash covers already are compared by their part's CRC, not hashed twice.
             guard offset >= state.position else { return false }
             state.pending[offset] = item
@@ -143,7 +150,9 @@ final class DigestFrontier: Sendable {
             hash.update(run)
             position += UInt64(run.count)
             rest = rest.dropFirst(run.count)
-            if boundaryStep > 0, position % boundaryStep == 0 { boundary = (position, hash.savedState) }
+            if boundaryStep > 0, position % boundaryStep == 0 || position == end {
+                boundary = (position, hash.savedState)
+            }
         }
         for extra in extras { extra.update(chunk) }
         let ready = state.withLock { state in

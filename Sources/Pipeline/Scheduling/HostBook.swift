@@ -24,6 +24,9 @@ public final class HostBook: Sendable {
         self.jitter = jitter
     }
 
+    /// The longest pause that a host may ask for; a transfer that is asked for a longer one is parked.
+    var longestPause: Duration { policy.longestRetryAfter }
+
     /// Waits until the host may be asked. While it fails on and on, one caller at a time goes ahead as a probe.
     public func admit(_ host: String) async throws {
         while let wait = waitTime(host) { try await time.sleep(for: wait) }
@@ -32,7 +35,7 @@ public final class HostBook: Sendable {
     private func waitTime(_ host: String) -> Duration? {
         let now = time.now()
         return hosts.withLock { hosts in
-            guard var entry = hosts[host], entry.failures > 0 else { return nil }
+            guard var entry = hosts[host] else { return nil }
             if entry.blockedUntil > now { return entry.blockedUntil - now }
             guard entry.failures >= HostBook.breaker else { return nil }
             if entry.probing { return .milliseconds(200) }
@@ -42,9 +45,15 @@ public final class HostBook: Sendable {
         }
     }
 
-    /// The host answered as it should.
+    /// The host answered as it should. A pause that it asked for meanwhile, of somebody else, holds all the same.
     public func succeeded(_ host: String) {
-        hosts.withLock { _ = $0.removeValue(forKey: host) }
+        let now = time.now()
+        hosts.withLock { hosts in
+            let isPaused = hosts[host].map { $0.blockedUntil > now } ?? false
+            hosts[host] = isPaused ? hosts[host] : nil
+            hosts[host]?.failures = 0
+            hosts[host]?.probing = false
+        }
     }
 
     /// A caller that was admitted went away without an answer: the next one may probe.
@@ -70,7 +79,10 @@ public final class HostBook: Sendable {
                 if error.code == .throttled, case .wait(let wait) = decision {
                     entry.blockedUntil = max(entry.blockedUntil, now + wait)
                 }
-            case .immediately, .never, .park, .restart, .after: break
+            case .never, .park, .restart:
+                // An answer that no retry changes is an answer: the host is up.
+                entry.failures = 0
+            case .immediately, .after: break
             }
             hosts[host] = entry
         }

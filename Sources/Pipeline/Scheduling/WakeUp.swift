@@ -18,18 +18,22 @@ final class WakeUp: Sendable {
         waiter?.resume()
     }
 
-    /// Returns after the next ring, at once if it rang since the last wait.
+    /// Returns after the next ring, at once if it rang since the last wait or if the task is cancelled.
     func wait() async {
-        await withCheckedContinuation { continuation in
-            let ready = state.withLock { state in
-                if state.rung {
-                    state.rung = false
-                    return true
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let ready = state.withLock { state in
+                    if state.rung {
+                        state.rung = false
+                        return true
+                    }
+                    state.waiter = continuation
+                    return false
                 }
-                state.waiter = continuation
-                return false
+                if ready { continuation.resume() }
             }
-            if ready { continuation.resume() }
+        } onCancel: {
+            ring()
         }
     }
 }
@@ -56,7 +60,7 @@ final class CancelSwitch: Sendable {
         waiter?.resume()
     }
 
-    /// Runs `body`, cancelled as soon as the switch is thrown.
+    /// Runs `body`, cancelled as soon as the switch is thrown. A body that succeeds all the same has succeeded.
     func guarding<R: Sendable>(_ body: @escaping @Sendable () async throws -> R) async throws -> R {
         try await withThrowingTaskGroup(of: R?.self) { group in
             group.addTask { try await body() }
@@ -68,7 +72,16 @@ final class CancelSwitch: Sendable {
                 end()
                 group.cancelAll()
             }
-            guard let first = try await group.next(), let result = first else { throw CancellationError() }
+            if let first = try await group.next(), let result = first { return result }
+            group.cancelAll()
+            let last: R??
+            do {
+                last = try await group.next()
+            } catch {
+                // Whatever a cancelled body throws, the user's wish is why.
+                throw CancellationError()
+            }
+            guard let last, let result = last else { throw CancellationError() }
             return result
         }
     }

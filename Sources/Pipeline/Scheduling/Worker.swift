@@ -1,51 +1,5 @@
 import Synchronization
 
-/// How a worker works.
-public struct WorkerConfiguration: Sendable {
-    /// Most transfers at once.
-    public var transfers: Int
-    /// Most transfers at once of one host.
-    public var perHost: Int
-    /// Limits of each transfer.
-    public var limits: TransferLimits
-    /// How often leases are renewed and the user's wishes are read.
-    public var heartbeat: Duration
-    /// How many runs a transfer gets before a failure that a retry could help is final.
-    public var runs: Int
-
-    /// The defaults: 4 transfers, a heartbeat every 5 s, 5 runs.
-    public init(
-        transfers: Int = 4,
-        perHost: Int? = nil,
-        limits: TransferLimits = TransferLimits(),
-        heartbeat: Duration = .seconds(5),
-        runs: Int = 5
-    ) {
-        self.transfers = max(1, transfers)
-        self.perHost = perHost ?? max(1, transfers)
-        self.limits = limits
-        self.heartbeat = heartbeat
-        self.runs = runs
-    }
-}
-
-/// How the transfers of a run ended.
-public struct WorkerSummary: Sendable {
-    /// Ends by state.
-    public var states: [TransferState: Int] = [:]
-    /// Failures by code.
-    public var failures: [SluiceError.Code: Int] = [:]
-    /// Bytes of the objects that are proven at their sinks.
-    public var bytes: UInt64 = 0
-    /// Bytes fetched.
-    public var moved: UInt64 = 0
-    /// Whether it was stopped before the queue was empty.
-    public var stopped = false
-
-    /// A summary of nothing.
-    public init() {}
-}
-
 /// Takes transfers from the queue and runs them: the one way for `cp`, `run` and library users.
 public final class Worker: Sendable {
     private struct Running {
@@ -58,6 +12,10 @@ public final class Worker: Sendable {
         var summary = WorkerSummary()
         var stopping = false
         var fed: Bool
+        /// Claimed ahead of a free slot.
+        var ready: [ClaimedTransfer] = []
+        /// What broke the queue under a transfer: nothing can go on.
+        var failure: (any Error)?
         var recentEnds: [Duration] = []
     }
 
@@ -106,6 +64,7 @@ public final class Worker: Sendable {
     ///
     /// - Parameter job: only this job's transfers; nil: any.
     /// - Throws: `SluiceError` when the queue itself fails; transfers' failures are in the summary and the events.
+    ///   `CancellationError` when the task is cancelled; what ran was given back.
     public func run(job: JobID?, watch: Bool = false) async throws -> WorkerSummary {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.beat() }
@@ -120,52 +79,83 @@ public final class Worker: Sendable {
     // MARK: - Dispatch
 
     private func dispatch(_ job: JobID?, _ watch: Bool) async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            var ready: [ClaimedTransfer] = []
-            while true {
-                let stopping = state.withLock { $0.stopping }
-                if stopping {
-                    try await queue.release(ready)
-                    break
+        do {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                while try await goesOn() {
+                    try await claimMore(job)
+                    while let claim = takeReady() { start(claim, in: &group) }
+                    if try await isOver(job, watch) { break }
+                    await wakeUp.wait()
                 }
-                if ready.count < configuration.transfers, freeSlots > ready.count {
-                    ready += try await claim(job, limit: freeSlots + claimAhead - ready.count, ready)
-                }
-                while freeSlots > 0, !ready.isEmpty { start(ready.removeFirst(), in: &group) }
-                if try await isOver(job, watch, ready) { break }
-                await wakeUp.wait()
+                try await group.waitForAll()
             }
-            try await group.waitForAll()
+        } catch {
+            // The first failure is the one to tell; leases that could not be given back run out by themselves.
+            try? await releaseReady()
+            throw error
         }
-        state.withLock { $0.summary.stopped = $0.stopping }
+        try await releaseReady()
+        let failure = state.withLock { state in
+            state.summary.stopped = state.stopping
+            return state.failure
+        }
+        if let failure { throw failure }
     }
 
-    private var freeSlots: Int { state.withLock { configuration.transfers - $0.running.count } }
+    private func goesOn() async throws -> Bool {
+        try Task.checkCancellation()
+        let (stopping, failure) = state.withLock { ($0.stopping, $0.failure) }
+        if let failure { throw failure }
+        return !stopping
+    }
+
+    private func releaseReady() async throws {
+        let ready = state.withLock { state in
+            defer { state.ready = [] }
+            return state.ready
+        }
+        if !ready.isEmpty { try await release(ready) }
+    }
+
+    /// The task may be cancelled, and the rows must change all the same: an unstructured task does not inherit that.
+    private func release(_ claims: [ClaimedTransfer]) async throws {
+        try await Task(executorPreference: BlockingExecutor.shared) { [queue] in try await queue.release(claims) }.value
+    }
 
     /// Short transfers are claimed ahead, so that a claim's sync is shared; long ones are left to other workers.
-    private var claimAhead: Int {
+    private func claimMore(_ job: JobID?) async throws {
         let now = resources.time.now()
-        return state.withLock { state in
+        let (free, ready, ahead, running) = state.withLock { state in
             state.recentEnds.removeAll { now - $0 > .seconds(1) }
-            return min(64, state.recentEnds.count)
+            let free = configuration.transfers - state.running.count
+            return (free, state.ready, min(64, state.recentEnds.count), state.running.values.map(\.claim))
+        }
+        guard free > ready.count else { return }
+        var hosts: [String: Int] = [:]
+        for claim in running + ready { hosts[claim.request.host, default: 0] += 1 }
+        let claims = try await queue.claim(
+            limit: free + ahead - ready.count,
+            job: job,
+            perHost: configuration.perHost + ahead,
+            running: hosts
+        )
+        state.withLock { $0.ready += claims }
+    }
+
+    /// The next claim that may start: a slot is free, and its host is not busy with as many as it may have.
+    private func takeReady() -> ClaimedTransfer? {
+        state.withLock { state in
+            guard state.running.count < configuration.transfers, !state.stopping else { return nil }
+            var hosts: [String: Int] = [:]
+            for entry in state.running.values { hosts[entry.claim.request.host, default: 0] += 1 }
+            let index = state.ready.firstIndex { hosts[$0.request.host, default: 0] < configuration.perHost }
+            return index.map { state.ready.remove(at: $0) }
         }
     }
 
-    private func claim(_ job: JobID?, limit: Int, _ ready: [ClaimedTransfer]) async throws -> [ClaimedTransfer] {
-        var hosts: [String: Int] = [:]
-        let running = state.withLock { $0.running.values.map(\.claim) }
-        for claim in running + ready { hosts[claim.request.host, default: 0] += 1 }
-        return try await queue.claim(
-            limit: limit,
-            job: job,
-            perHost: configuration.perHost + claimAhead,
-            running: hosts
-        )
-    }
-
-    private func isOver(_ job: JobID?, _ watch: Bool, _ ready: [ClaimedTransfer]) async throws -> Bool {
-        let (idle, fed) = state.withLock { ($0.running.isEmpty, $0.fed) }
-        guard idle, ready.isEmpty else { return false }
+    private func isOver(_ job: JobID?, _ watch: Bool) async throws -> Bool {
+        let (idle, fed) = state.withLock { ($0.running.isEmpty && $0.ready.isEmpty, $0.fed) }
+        guard idle else { return false }
         let outlook = try await queue.outlook(job: job)
         let nothingLeft = outlook.runnable == 0 && outlook.nextDue == nil && outlook.elsewhere == 0
         return !watch && !fed && nothingLeft
@@ -173,13 +163,24 @@ public final class Worker: Sendable {
 
     private func start(_ claim: ClaimedTransfer, in group: inout ThrowingTaskGroup<Void, any Error>) {
         let cancel = CancelSwitch()
-        state.withLock { $0.running[claim.id] = Running(claim: claim, cancel: cancel) }
+        let stopping = state.withLock { state in
+            state.running[claim.id] = Running(claim: claim, cancel: cancel)
+            return state.stopping
+        }
+        // `stop` saw only what ran when it was called.
+        if stopping { cancel.cancel(.queued) }
         group.addTask {
-            try await self.perform(claim, cancel)
+            var failure: (any Error)?
+            do {
+                try await self.perform(claim, cancel)
+            } catch {
+                failure = error
+            }
             let now = self.resources.time.now()
             self.state.withLock { state in
                 state.running[claim.id] = nil
                 state.recentEnds.append(now)
+                state.failure = state.failure ?? failure
             }
             self.wakeUp.ring()
         }
@@ -221,14 +222,14 @@ public final class Worker: Sendable {
     }
 
     private func giveBack(_ claim: ClaimedTransfer, _ reason: TransferState) async throws {
-        // The task is cancelled, and the row must change all the same: an unstructured task does not inherit that.
-        let queue = queue
-        try await Task(executorPreference: BlockingExecutor.shared) { try await queue.release([claim]) }.value
+        try await release([claim])
         if reason != .queued { state.withLock { $0.summary.states[reason, default: 0] += 1 } }
         resources.events.publish(.released(reason), of: claim.id)
     }
 
     private func end(_ claim: ClaimedTransfer, _ error: SluiceError) async throws {
+        var error = error
+        if case .after(let asked) = error.retry, asked > resources.hosts.longestPause { error.retry = .park }
         let wait = retryAfter(claim, error)
         do {
             try await queue.fail(claim, error, retryAfter: wait)
@@ -276,12 +277,21 @@ public final class Worker: Sendable {
             try await resources.time.sleep(for: min(configuration.heartbeat, .seconds(1)))
             // New rows of other processes and due ones are noticed at this pace.
             wakeUp.ring()
-            let running = state.withLock { Array($0.running.values) }
-            guard !running.isEmpty else { continue }
-            let wishes = try await queue.heartbeat(running.map(\.claim))
-            for entry in running {
-                if let wish = wishes[entry.claim.id] { entry.cancel.cancel(wish) }
+            let claims = state.withLock { $0.running.values.map(\.claim) + $0.ready }
+            guard !claims.isEmpty else { continue }
+            let wishes = try await queue.heartbeat(claims)
+            for (id, wish) in wishes {
+                state.withLock { $0.running[id] }?.cancel.cancel(wish)
+                try await giveBackReady(id, wish)
             }
         }
+    }
+
+    /// A claim that waits for its slot was paused or cancelled.
+    private func giveBackReady(_ id: TransferID, _ wish: TransferState) async throws {
+        let claim = state.withLock { state in
+            state.ready.firstIndex { $0.id == id }.map { state.ready.remove(at: $0) }
+        }
+        if let claim { try await giveBack(claim, wish) }
     }
 }

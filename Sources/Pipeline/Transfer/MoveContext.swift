@@ -30,6 +30,15 @@ struct MoveContext: Sendable {
         WriteOptions(gate: resources.throttle.uploadGate(time: resources.time), onSent: { sent.add($0) })
     }
 
+    /// Removes what was moved in one stream, of which nothing can be resumed.
+    func discard(_ session: any SinkSession, after error: any Error) async {
+        // A lease that went to another worker took the session with it.
+        if let failure = error as? SluiceError, failure.code == .leased { return }
+        await session.abort()
+        // The failure in hand is the one to tell. A record that stays is found, and aborted again, by the next run.
+        try? await journal.reset()
+    }
+
     /// CRC32C, and what else the sink wants of a part, over its chunks.
     func digests(of chunks: [Chunk]) -> (crc32c: Digest, others: [Digest]) {
         let others = capabilities.partDigests.subtracting([.crc32c])

@@ -53,6 +53,17 @@ struct PartBoard {
 
     /// The second half of the largest remainder in flight; nil if none is worth a request.
     mutating func steal() -> Segment? {
+        guard let best = largestRemainder, let flight = flights[best.part] else { return nil }
+        let middle = best.cursor + (best.end - best.cursor) / 2
+        flights[best.part]?.open[best.segment]?.end = middle
+        flights[best.part]?.isSplit = true
+        return open(flight.part, middle, best.end)
+    }
+
+    /// Whether `steal` would find something.
+    var canSteal: Bool { largestRemainder != nil }
+
+    private var largestRemainder: (part: Int, segment: Int, cursor: UInt64, end: UInt64)? {
         var best: (part: Int, segment: Int, cursor: UInt64, end: UInt64)?
         for (index, flight) in flights {
             for (id, run) in flight.open where run.end - run.cursor >= 2 * smallestSteal {
@@ -60,11 +71,7 @@ struct PartBoard {
                 best = (index, id, run.cursor, run.end)
             }
         }
-        guard let best, let flight = flights[best.part] else { return nil }
-        let middle = best.cursor + (best.end - best.cursor) / 2
-        flights[best.part]?.open[best.segment]?.end = middle
-        flights[best.part]?.isSplit = true
-        return open(flight.part, middle, best.end)
+        return best
     }
 
     private mutating func open(_ part: Part, _ lower: UInt64, _ upper: UInt64) -> Segment {

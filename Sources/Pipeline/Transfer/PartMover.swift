@@ -9,6 +9,15 @@ final class PartMover: Sendable {
     private struct Work {
         let segment: PartBoard.Segment
         let assembly: PartAssembly
+        /// The window of a second connection for one part; nil where the part's own memory covers it.
+        var window: MemoryReservation?
+    }
+
+    /// How the fetch of a segment ended, where trying again is not for the source's retries to decide.
+    private enum Fetched {
+        case whole
+        /// The sink, the hash or the comparison failed, with bytes that are booked and will not come again.
+        case undelivered(any Error)
     }
 
     private let context: MoveContext
@@ -59,7 +68,8 @@ final class PartMover: Sendable {
                 group.addTask { try await self.runLane(index) }
             }
             do {
-                try await group.waitForAll()
+                // Not waitForAll: it waits for the others before it throws, and they may wait for what just failed.
+                while try await group.next() != nil {}
             } catch {
                 // Lanes may wait for a hash, a turn or an admission that will not come any more.
                 frontier.fail(error)
@@ -77,7 +87,8 @@ final class PartMover: Sendable {
     private func runLane(_ index: Int) async throws {
         while await lanes.admit(index) {
             guard let work = try await takeWork() else { break }
-            try await fetch(work)
+            if case .undelivered(let error) = try await fetch(work) { throw error }
+            work.window?.release()
             if board.withLock({ $0.close(work.segment) }) { try await complete(work.assembly) }
         }
         lanes.finish()
@@ -99,10 +110,18 @@ final class PartMover: Sendable {
             return Work(segment: segment, assembly: assembly)
         }
         if let fresh { return fresh }
-        guard let stolen = board.withLock({ $0.steal() }),
+        return stealWork()
+    }
+
+    /// Helps with a part in flight, if there is memory for another connection's window now: waiting for it would take
+    /// longer than the part does.
+    private func stealWork() -> Work? {
+        let window = UInt64(PartMover.windowChunks * BufferPool.chunkCapacity)
+        guard board.withLock({ $0.canSteal }), let reservation = context.resources.budget.tryReserve(window),
+            let stolen = board.withLock({ $0.steal() }),
             let assembly = assemblies.withLock({ $0[stolen.part.index] })
         else { return nil }
-        return Work(segment: stolen, assembly: assembly)
+        return Work(segment: stolen, assembly: assembly, window: reservation)
     }
 
     /// Whole parts live in memory; a file needs the window, the chunk that fills, the one that is written, and those
@@ -110,17 +129,20 @@ final class PartMover: Sendable {
     private var memoryPerPart: UInt64 {
         let chunk = UInt64(BufferPool.chunkCapacity)
         let part = (min(plan.partSize, plan.size) + chunk - 1) / chunk * chunk + chunk
-        return isPositioned ? min(part, UInt64(4 + PartMover.chunksAheadPerLane) * chunk) : part
+        return isPositioned ? min(part, UInt64(PartMover.windowChunks + PartMover.chunksAheadPerLane) * chunk) : part
     }
+
+    /// Two chunks that wait unread, the one that fills, and the one that is written.
+    private static let windowChunks = 4
 
     /// Chunks of a file that may wait in memory for the hash, per lane; more are read back from the page cache.
     private static let chunksAheadPerLane = 4
 
     // MARK: - Fetching
 
-    private func fetch(_ work: Work) async throws {
+    private func fetch(_ work: Work) async throws -> Fetched {
         let segment = work.segment
-        try await context.retrying.run(
+        return try await context.retrying.run(
             host: context.source.host,
             object: context.source.location,
             progress: { board.withLock { $0.remainder(of: segment).lower } },
@@ -128,27 +150,32 @@ final class PartMover: Sendable {
             {
                 while true {
                     let rest = board.withLock { $0.remainder(of: segment) }
-                    if rest.isEmpty { break }
-                    try await consume(rest, work)
+                    if rest.isEmpty { return .whole }
+                    if case .undelivered(let error) = try await consume(rest, work) { return .undelivered(error) }
                 }
             }
         )
     }
 
-    private func consume(_ rest: ByteRange, _ work: Work) async throws {
+    private func consume(_ rest: ByteRange, _ work: Work) async throws -> Fetched {
         let (stream, range) = try await openStream(rest)
         var offset = rest.lower
         do {
             while let chunk = try await stream.next() {
                 context.meter.received(chunk.count)
                 let own = board.withLock { $0.accept(chunk.count, for: work.segment) }
-                if own > 0 { try await deliver(chunk.prefix(own), at: offset, work.assembly) }
+                do {
+                    if own > 0 { try await deliver(chunk.prefix(own), at: offset, work.assembly) }
+                } catch {
+                    stream.cancel()
+                    return .undelivered(error)
+                }
                 offset += UInt64(chunk.count)
                 lanes.received(UInt64(own), now: context.resources.time.now())
                 // Another lane took the rest: this connection has nothing more for us.
                 if own < chunk.count || (own == chunk.count && isTaken(work.segment, before: range.upper)) {
                     stream.cancel()
-                    return
+                    return .whole
                 }
             }
         } catch {
@@ -158,6 +185,7 @@ final class PartMover: Sendable {
         guard offset > rest.lower else {
             throw SluiceError(.truncated, "no bytes came of \(rest)", retry: .backoff)
         }
+        return .whole
     }
 
     private func isTaken(_ segment: PartBoard.Segment, before upper: UInt64) -> Bool {
@@ -208,6 +236,8 @@ final class PartMover: Sendable {
         let receipt = isPositioned ? try await receiptOfFile(assembly) : try await upload(assembly)
         assemblies.withLock { _ = $0.removeValue(forKey: part.index) }
         try await journalled(receipt)
+        // The receipt in the journal holds the CRC from now on.
+        fetchedCRCs.withLock { _ = $0.removeValue(forKey: part.index) }
         receipts.withLock { $0[part.index] = receipt }
         board.withLock { $0.complete(part) }
         let reservation = assembly.takeReservation()

@@ -19,8 +19,9 @@ public struct PartPlan: Sendable, Hashable {
 
     /// The part at `index`.
     public func part(_ index: Int) -> Part {
-        let lower = min(size, UInt64(index) * partSize)
-        return Part(index: index, range: ByteRange(lower, min(size, lower + partSize)))
+        let (product, overflow) = UInt64(clamping: index).multipliedReportingOverflow(by: partSize)
+        let lower = overflow ? size : min(size, product)
+        return Part(index: index, range: ByteRange(lower, lower + min(partSize, size - lower)))
     }
 
     /// The part size for an object of `size` bytes.
@@ -36,8 +37,8 @@ public struct PartPlan: Sendable, Hashable {
         let count = UInt64(max(1, limits.maximumParts))
         let needed = size / count + (size % count == 0 ? 0 : 1)
         let wanted = max(preferred ?? limits.preferredPart, limits.minimumPart, needed, 1)
-        let result = wanted % step == 0 ? wanted : (wanted / step + 1) * step
-        guard result <= limits.maximumPart else {
+        let (result, overflow) = wanted.addingReportingOverflow((step - wanted % step) % step)
+        guard !overflow, result <= limits.maximumPart else {
             throw SluiceError(
                 .unsupported,
                 "\(size) bytes do not fit into \(limits.maximumParts) parts of at most \(limits.maximumPart) bytes",

@@ -28,6 +28,7 @@ struct Resume: Sendable {
             hash: hash,
             position: position,
             boundaryStep: isPositioned ? 0 : plan.partSize,
+            end: plan.size,
             extras: context.capabilities.objectDigests
         ) { [session, pool = context.resources.pool] range in
             try await session.readBack(range, pool: pool)
@@ -66,7 +67,11 @@ struct Resume: Sendable {
             confirmed.contains(receipt) && receipt.part == plan.part(receipt.part.index)
                 && receipt.part.range.upper <= earlier.digestOffset
         }
-        let hashed = earlier.hashedParts.filter { plan.part($0.key).range.upper <= earlier.digestOffset }
+        // A part that is not confirmed any more comes again, and is compared with what was hashed.
+        let receipts = earlier.receipts.filter { $0.part == plan.part($0.part.index) }
+        let acknowledged = receipts.compactMap { receipt in receipt.crc32c.map { (receipt.part.index, $0) } }
+        let crcs = earlier.hashedParts.merging(acknowledged) { old, _ in old }
+        let hashed = crcs.filter { plan.part($0.key).range.upper <= earlier.digestOffset }
         let known = Set(hashed.keys).union(kept.map(\.part.index))
         // The hash covers a part of which nothing is known any more: it could not be recognised when it comes again.
         guard (0..<plan.count).allSatisfy({ plan.part($0).range.upper > earlier.digestOffset || known.contains($0) })

@@ -65,7 +65,7 @@ final class SequentialMover: Sendable {
             }
             return Result(session: session, size: offset, receipts: [], reservations: [reservation])
         } catch {
-            await session.abort()
+            await context.discard(session, after: error)
             throw error
         }
     }
@@ -120,7 +120,7 @@ final class SequentialMover: Sendable {
                 return Result(session: session, size: offset, receipts: receipts, reservations: [])
             }
         } catch {
-            await session.abort()
+            await context.discard(session, after: error)
             throw error
         }
     }

@@ -23,7 +23,7 @@ struct ServerCopyMover: Sendable {
             let request = CommitRequest(size: size, sha256: nil, receipts: receipts)
             return try await runner.verifyAndCommit(request, nil, context, session)
         } catch {
-            try await runner.discardIfUseless(error, session)
+            await runner.discardIfUseless(error, session)
             throw error
         }
     }

@@ -64,7 +64,8 @@ public protocol TransferJournal: Sendable {
     /// Saves the sink session's record.
     func save(session: [UInt8]) async throws
 
-    /// Saves a part's receipt together with the running digest at `digestOffset`.
+    /// Saves a part's receipt together with the running digest at `digestOffset`. Two parts may end at once and be
+    /// recorded in either order: a digest at a lower offset than the saved one is left out.
     func record(_ receipt: PartReceipt, digestState: [UInt8]?, digestOffset: UInt64, hashedParts: [Int: Digest])
         async throws
 

@@ -8,12 +8,13 @@ extension TransferRunner {
         case write(replaces: String?)
     }
 
-    func open(prefetch: UInt64) async throws -> OpenedObject {
+    func open(prefetch: UInt64, _ meter: ProgressMeter) async throws -> OpenedObject {
         let retrying = Retrying(resources: resources, transfer: claim.id)
         let options = ReadOptions(
             pool: resources.pool,
             gate: source.host == "file" ? nil : resources.throttle.downloadGate(time: resources.time),
-            idleTimeout: limits.idleTimeout
+            idleTimeout: limits.idleTimeout,
+            onReceived: { meter.received($0) }
         )
         return try await retrying.run(host: source.host, object: source.location) {
             try await source.open(prefetch: prefetch, options: options)
@@ -87,7 +88,7 @@ extension TransferRunner {
         _ info: ObjectInfo,
         _ body: () async throws -> TransferOutcome
     ) async throws -> TransferOutcome {
-        switch await resources.inFlight.claim(digest, at: target.host) {
+        switch try await resources.inFlight.claim(digest, at: target.host) {
         case .owner:
             do {
                 let outcome = try await body()
@@ -116,12 +117,57 @@ extension TransferRunner {
     func finishEarlierCommit(
         _ snapshot: JournalSnapshot?,
         _ info: ObjectInfo,
+        _ expected: Digest?,
         _ capabilities: SinkCapabilities
     ) async throws -> TransferOutcome? {
         guard let snapshot, snapshot.committing, snapshot.pin == info.pin, let size = snapshot.size,
-            let session = snapshot.session
+            expected == nil || snapshot.commitDigest == nil || expected == snapshot.commitDigest
         else { return nil }
-        let sha256 = snapshot.commitDigest
+        let retrying = Retrying(resources: resources, transfer: claim.id)
+        let stored: StoredObject?
+        do {
+            stored = try await retrying.run(host: target.host, object: target.location) {
+                switch capabilities.shape {
+                case .positioned: try await earlierFile(snapshot, size)
+                case .parts: try await commitEarlierParts(snapshot, info, size)
+                case .ordered: nil
+                }
+            }
+        } catch let error as SluiceError {
+            switch error.retry {
+            case .backoff, .after, .immediately: throw error
+            case .never, .restart, .park: return nil
+            }
+        }
+        guard let stored else { return nil }
+        return TransferOutcome(
+            state: .done,
+            proof: expected != nil && expected == snapshot.commitDigest ? .published : .transport,
+            sha256: snapshot.commitDigest,
+            size: size,
+            moved: 0,
+            stored: stored,
+            note: "an earlier run had moved everything"
+        )
+    }
+
+    /// A file is only looked at. To commit it unread would publish whatever is on the disk under the temporary name
+    /// now: after a power failure that need not be what was written, and a temporary that is gone is made anew, empty.
+    private func earlierFile(_ snapshot: JournalSnapshot, _ size: UInt64) async throws -> StoredObject? {
+        guard let digest = snapshot.commitDigest, let there = try await target.existing(), there.size == size,
+            try await target.holds(digest, in: there, pool: resources.pool) == true
+        else { return nil }
+        return there
+    }
+
+    /// Parts at a server are named by their receipts, and the sink looks before it completes.
+    private func commitEarlierParts(
+        _ snapshot: JournalSnapshot,
+        _ info: ObjectInfo,
+        _ size: UInt64
+    ) async throws -> StoredObject? {
+        let covered = snapshot.receipts.reduce(0) { $1.part.range.lower == $0 ? $1.part.range.upper : 0 }
+        guard let session = snapshot.session, snapshot.receipts.isEmpty || covered == size else { return nil }
         let plan = WritePlan(
             size: size,
             partSize: snapshot.partSize,
@@ -130,21 +176,8 @@ extension TransferRunner {
             resume: session,
             receipts: snapshot.receipts
         )
-        let request = CommitRequest(size: size, sha256: sha256, receipts: snapshot.receipts)
-        do {
-            let stored = try await target.begin(plan).commit(request)
-            return TransferOutcome(
-                state: .done,
-                proof: sha256 != nil && info.publishedSHA256 == sha256 ? .published : .transport,
-                sha256: sha256,
-                size: size,
-                moved: 0,
-                stored: stored,
-                note: "an earlier run had moved everything"
-            )
-        } catch let error as SluiceError where error.retry != .backoff {
-            return nil
-        }
+        let request = CommitRequest(size: size, sha256: snapshot.commitDigest, receipts: snapshot.receipts)
+        return try await target.begin(plan).commit(request)
     }
 
     /// What of an earlier attempt is of use: bytes of the same version, under a pin that can prove it.
@@ -152,7 +185,7 @@ extension TransferRunner {
     {
         guard let snapshot else { return nil }
         let isSame = snapshot.pin == info.pin && snapshot.size == info.size
-        if isSame, info.supportsRanges, info.pin.isStrong || expected != nil { return snapshot }
+        if isSame, info.size != nil, info.supportsRanges, info.pin.isStrong || expected != nil { return snapshot }
         if let record = snapshot.session {
             let plan = WritePlan(size: snapshot.size, partSize: snapshot.partSize, info: info, resume: record)
             await (try? target.begin(plan))?.abort()
@@ -186,14 +219,16 @@ extension TransferRunner {
     }
 
     /// After an error that makes what was moved useless, nothing of it stays behind.
-    func discardIfUseless(_ error: any Error, _ session: any SinkSession) async throws {
-        guard let failure = error as? SluiceError else { return }
+    func discardIfUseless(_ error: any Error, _ session: any SinkSession) async {
+        // What a cancelled step throws says nothing about the bytes.
+        guard let failure = error as? SluiceError, !Task.isCancelled else { return }
         switch failure.retry {
         case .restart, .never:
             // A lease that went to another worker took the session with it.
             guard failure.code != .leased else { return }
             await session.abort()
-            try await journal.reset()
+            // The failure in hand is the one to tell. A record that stays is found again by the next run.
+            try? await journal.reset()
         case .backoff, .after, .immediately, .park: return
         }
     }

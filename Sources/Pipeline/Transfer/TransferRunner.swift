@@ -40,35 +40,34 @@ public struct TransferRunner: Sendable {
         phase(.resolving)
         let snapshot = try await journal.snapshot()
         let capabilities = try await target.capabilities
-        let opened = try await open(prefetch: snapshot == nil ? capabilities.preferredPart : 0)
-        do {
-            return try await run(opened, snapshot, capabilities)
-        } catch {
-            opened.stream?.cancel()
-            throw error
-        }
+        let meter = ProgressMeter(transfer: claim.id, settled: 0, events: resources.events, time: resources.time)
+        let opened = try await open(prefetch: snapshot == nil ? capabilities.preferredPart : 0, meter)
+        // Whoever reads it to its end has no use for it any more, and everyone else never had.
+        defer { opened.stream?.cancel() }
+        return try await run(opened, snapshot, capabilities, meter)
     }
 
     private func run(
         _ opened: OpenedObject,
         _ snapshot: JournalSnapshot?,
-        _ capabilities: SinkCapabilities
+        _ capabilities: SinkCapabilities,
+        _ meter: ProgressMeter
     ) async throws -> TransferOutcome {
         let info = opened.info
         if let size = info.size { resources.events.publish(.size(size), of: claim.id) }
         let expected = try expectedDigest(info)
 
         // An earlier run may have committed and died before it could say so.
-        if let outcome = try await finishEarlierCommit(snapshot, info, capabilities) { return outcome }
+        if let outcome = try await finishEarlierCommit(snapshot, info, expected, capabilities) { return outcome }
         let decision = try await decide(info, expected)
         if case .settled(let outcome) = decision { return outcome }
         guard case .write(let replaces) = decision else { preconditionFailure("a decision is one of two") }
 
         guard let expected else {
-            return try await move(opened, snapshot, capabilities, expected: nil, replaces: replaces)
+            return try await move(opened, snapshot, capabilities, meter, expected: nil, replaces: replaces)
         }
         return try await oncePerDigest(expected, info) {
-            try await move(opened, snapshot, capabilities, expected: expected, replaces: replaces)
+            try await move(opened, snapshot, capabilities, meter, expected: expected, replaces: replaces)
         }
     }
 
@@ -77,12 +76,12 @@ public struct TransferRunner: Sendable {
         _ opened: OpenedObject,
         _ snapshot: JournalSnapshot?,
         _ capabilities: SinkCapabilities,
+        _ meter: ProgressMeter,
         expected: Digest?,
         replaces: String?
     ) async throws -> TransferOutcome {
         let info = opened.info
         let earlier = try await usable(snapshot, info, expected)
-        let meter = ProgressMeter(transfer: claim.id, settled: 0, events: resources.events, time: resources.time)
         let context = MoveContext(
             transfer: claim.id,
             source: source,
@@ -153,7 +152,7 @@ public struct TransferRunner: Sendable {
             defer { for reservation in mover.reservationsUntilCommit { reservation.release() } }
             return try await verifyAndCommit(request, plan.expected, context, session)
         } catch {
-            try await discardIfUseless(error, session)
+            await discardIfUseless(error, session)
             throw error
         }
     }
@@ -201,7 +200,7 @@ public struct TransferRunner: Sendable {
             defer { for reservation in result.reservations { reservation.release() } }
             return try await verifyAndCommit(request, plan.expected, context, result.session)
         } catch {
-            await result.session.abort()
+            await context.discard(result.session, after: error)
             throw error
         }
     }

@@ -1,0 +1,45 @@
+/// How a worker works.
+public struct WorkerConfiguration: Sendable {
+    /// Most transfers at once.
+    public var transfers: Int
+    /// Most transfers at once of one host.
+    public var perHost: Int
+    /// Limits of each transfer.
+    public var limits: TransferLimits
+    /// How often leases are renewed and the user's wishes are read.
+    public var heartbeat: Duration
+    /// How many runs a transfer gets before a failure that a retry could help is final.
+    public var runs: Int
+
+    /// The defaults: 4 transfers, a heartbeat every 5 s, 5 runs.
+    public init(
+        transfers: Int = 4,
+        perHost: Int? = nil,
+        limits: TransferLimits = TransferLimits(),
+        heartbeat: Duration = .seconds(5),
+        runs: Int = 5
+    ) {
+        self.transfers = max(1, transfers)
+        self.perHost = perHost ?? max(1, transfers)
+        self.limits = limits
+        self.heartbeat = heartbeat
+        self.runs = runs
+    }
+}
+
+/// How the transfers of a run ended.
+public struct WorkerSummary: Sendable {
+    /// Ends by state.
+    public var states: [TransferState: Int] = [:]
+    /// Failures by code.
+    public var failures: [SluiceError.Code: Int] = [:]
+    /// Bytes of the objects that are proven at their sinks.
+    public var bytes: UInt64 = 0
+    /// Bytes fetched.
+    public var moved: UInt64 = 0
+    /// Whether it was stopped before the queue was empty.
+    public var stopped = false
+
+    /// A summary of nothing.
+    public init() {}
+}
