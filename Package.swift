@@ -176,3 +176,17 @@ let package = Package(
         ),
     ]
 )
+
+// The fuzz targets link libFuzzer's runtime, which is there only with --sanitize=fuzzer: Tests/Fuzz/run.
+if Context.environment["SLUICE_FUZZ"] != nil {
+    package.targets += [
+        .systemLibrary(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
+        .executableTarget(
+            name: "sluice-fuzz",
+            dependencies: ["CFuzzer", "SluiceBytes", "SluiceTransport", "SluiceS3"],
+            path: "Tests/Fuzz",
+            exclude: ["CFuzzer", "Corpus", "run"],
+            swiftSettings: strict
+        ),
+    ]
+}
