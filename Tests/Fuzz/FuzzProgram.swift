@@ -21,11 +21,13 @@ enum FuzzProgram {
 
     private static func target(named name: String) -> Target? {
         switch name {
-        case "content-range": { run($0, $1, contentRange) }
-        case "content-disposition": { run($0, $1, contentDisposition) }
-        case "retry-after": { run($0, $1, retryAfter) }
-        case "http-url": { run($0, $1, httpURL) }
-        case "redirect": { run($0, $1, redirect) }
+        case "content-range": { FuzzProgram.run($0, $1, contentRange) }
+        case "content-disposition": { FuzzProgram.run($0, $1, contentDisposition) }
+        case "retry-after": { FuzzProgram.run($0, $1, retryAfter) }
+        case "http-url": { FuzzProgram.run($0, $1, httpURL) }
+        case "redirect": { FuzzProgram.run($0, $1, redirect) }
+        case "s3-xml": { FuzzProgram.run($0, $1, s3XML) }
+        case "timestamp": { FuzzProgram.run($0, $1, timestamp) }
         default: nil
         }
     }
