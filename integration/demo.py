@@ -121,11 +121,11 @@ class Demo:
     def killed_and_resumed(self, url, origin_digest):
         key = "killed.bin"
         remote, back = f"s3://{BUCKET}/{key}", os.path.join(self.sluice.work, "resumed.bin")
-        self.say("\n--- kill -9 in the middle of an upload, then the same command")
-        # Slow enough that a third of the upload takes a few seconds.
-        limit = f"{max(1, self.size >> 20) // 8 + 1}M"
-        self.say("\n$ " + shlex.join(["sluice", "cp", "--bwlimit", limit, url, remote]))
-        running = self.sluice.popen("cp", "--bwlimit", limit, url, remote, endpoint=self.endpoint)
+        self.say("\n--- kill -9 in the middle of an upload, then the same command without its speed limit")
+        # Slow enough that a third of the upload takes a few seconds, in parts of which even a small object has some.
+        limit, parts = f"{(self.size >> 20) // 8 + 1}M", ("--part-size", "8M")
+        self.say("\n$ " + shlex.join(["sluice", "cp", "--bwlimit", limit, *parts, url, remote]))
+        running = self.sluice.popen("cp", "--bwlimit", limit, *parts, url, remote, endpoint=self.endpoint)
         while running.running and (stored := self.stored_part_bytes(key)) < self.size // 3:
             time.sleep(0.1)
         result = running.kill()
@@ -133,7 +133,7 @@ class Demo:
         self.say(f"  killed after {result.seconds:.1f} s: S3 holds {mebibytes(stored)} in parts, and no object")
         self.check("killed in the middle", mebibytes(stored), result.rc == -9 and 0 < stored < self.size)
         before = self.served()
-        self.cp(url, remote)
+        self.cp(url, remote, *parts)
         after = self.served()
         self.check("web server sent, before and after the kill", f"{mebibytes(before)} + {mebibytes(after)}",
                    after <= self.size - stored // 2)
