@@ -177,16 +177,15 @@ let package = Package(
     ]
 )
 
-// The fuzz targets link libFuzzer's runtime, which is there only with --sanitize=fuzzer: Tests/Fuzz/run.
+// The fuzz targets get their main from libFuzzer, which is there only with --sanitize=fuzzer: Tests/Fuzz/run.
 if Context.environment["SLUICE_FUZZ"] != nil {
     package.targets += [
-        .systemLibrary(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
         .executableTarget(
             name: "sluice-fuzz",
-            dependencies: ["CFuzzer", "SluiceBytes", "SluiceTransport", "SluiceS3"],
+            dependencies: ["SluiceBytes", "SluiceTransport", "SluiceS3"],
             path: "Tests/Fuzz",
-            exclude: ["CFuzzer", "Corpus", "run"],
+            exclude: ["Corpus", "run"],
             swiftSettings: strict
-        ),
+        )
     ]
 }

@@ -19,7 +19,9 @@ private func depth(of element: XMLElement) -> Int {
 
 func timestamp(_ bytes: [UInt8]) {
     let text = String(decoding: bytes, as: UTF8.self)
-    if let time = Timestamp(httpDate: text) { precondition(time.basic.utf8.count == 16, "a date has a year of 4 digits") }
+    if let time = Timestamp(httpDate: text) {
+        precondition(time.basic.utf8.count == 16, "a date has a year of four digits")
+    }
     guard let time = Timestamp(iso8601: text) else { return }
     precondition(Timestamp(iso8601: time.extended) == time, "a date reads back as itself")
 }

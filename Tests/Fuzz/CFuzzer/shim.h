@@ -1,7 +1,0 @@
-// libFuzzer as a library (https://llvm.org/docs/LibFuzzer.html#using-libfuzzer-as-a-library): our main calls the
-// driver, so that one program holds every target. It comes with -sanitize=fuzzer.
-#pragma once
-#include <stddef.h>
-#include <stdint.h>
-
-int LLVMFuzzerRunDriver(int *argc, char ***argv, int (*callback)(const uint8_t *data, size_t size));
