@@ -176,3 +176,16 @@ let package = Package(
         ),
     ]
 )
+
+// The fuzz targets get their main from libFuzzer, which is there only with --sanitize=fuzzer: Tests/Fuzz/run.
+if Context.environment["SLUICE_FUZZ"] != nil {
+    package.targets += [
+        .executableTarget(
+            name: "sluice-fuzz",
+            dependencies: ["SluiceBytes", "SluiceTransport", "SluiceS3"],
+            path: "Tests/Fuzz",
+            exclude: ["Corpus", "run"],
+            swiftSettings: strict
+        )
+    ]
+}
