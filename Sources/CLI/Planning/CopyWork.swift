@@ -148,7 +148,7 @@ struct CopyWork: Sendable {
         var report = RunReport()
         do {
             try await plan(in: session) { items in
-                let (requests, codes) = split(items)
+                let (requests, codes) = split(items, display)
                 for code in codes { report.failures[code, default: 0] += 1 }
                 display.plan(requests)
                 if !requests.isEmpty { try await queue.add(requests, to: job) }
@@ -163,15 +163,21 @@ struct CopyWork: Sendable {
         return report
     }
 
-    private func split(_ items: [PlannedItem]) -> (requests: [TransferRequest], failures: [SluiceError.Code]) {
+    /// - Parameter display: what draws on the screen meanwhile; nil if nothing does.
+    private func split(
+        _ items: [PlannedItem],
+        _ display: TransferDisplay? = nil
+    ) -> (requests: [TransferRequest], failures: [SluiceError.Code]) {
         var requests: [TransferRequest] = []
         var failures: [SluiceError.Code] = []
         for item in items {
             switch item {
             case .transfer(let request): requests.append(request)
-            case .skipped(let reason): presentation.say("skipped \(reason)")
+            case .skipped(let reason):
+                if presentation.quiet || presentation.style == .json { continue }
+                if let display { display.say("skipped \(reason)") } else { presentation.say("skipped \(reason)") }
             case .failed(let error):
-                presentation.report(error)
+                if let display { display.report(error) } else { presentation.report(error) }
                 failures.append(error.code)
             }
         }

@@ -74,7 +74,7 @@ struct CommandRun: Sendable {
                     session.events.close()
                 case .interrupted(let signal?):
                     received = signal
-                    Output.error.note("sluice: stopping: parts in flight are being saved; once more to stop at once")
+                    display.say("sluice: stopping: parts in flight are being saved; once more to stop at once")
                     session.stop()
                     let time = session.time
                     group.addTask {

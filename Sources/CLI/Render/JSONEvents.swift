@@ -89,7 +89,7 @@ enum JSONEvents {
         object.add("event", "summary")
         object.add("finished", model.finished)
         object.add("skipped", model.skipped)
-        object.add("failed", model.failed)
+        object.add("failed", report.failed)
         object.add("size", model.finishedBytes)
         object.add("moved", model.moved)
         object.add("seconds", now - model.startedAt)

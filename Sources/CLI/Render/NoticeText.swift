@@ -34,20 +34,21 @@ struct NoticeText: Sendable {
         case .transport: parts.append("no published digest to compare with")
         }
         if let sha256 = outcome.sha256 { parts.append("sha256 \(sha256.hex)") }
-        if let note = outcome.note { parts.append(Printable.text(note)) }
+        // `none`: how the digest was kept at the sink, which says something in JSON only.
+        if let note = outcome.note, note != "none" { parts.append(Printable.text(note)) }
         let verb = outcome.state == .skipped ? "skipped " : "done    "
         return verb + place(transfer) + "  " + parts.joined(separator: ", ")
     }
 
     /// The last line of a command.
-    func summary(_ model: ProgressModel, at now: Duration) -> String {
+    func summary(_ model: ProgressModel, _ report: RunReport, at now: Duration) -> String {
         let took = now - model.startedAt
         let seconds = Double(took.components.seconds) + Double(took.components.attoseconds) * 1e-18
         var parts = [
             "\(model.finished) \(model.finished == 1 ? "file" : "files")", "\(ByteCount(model.finishedBytes))",
         ]
         if model.skipped > 0 { parts.append("\(model.skipped) skipped") }
-        if model.failed > 0 { parts.append("\(model.failed) failed") }
+        if report.failed > 0 { parts.append("\(report.failed) failed") }
         parts.append("in \(ClockText.text(took))")
         if seconds >= 0.1, model.moved > 0, let rate = UInt64(exactly: (Double(model.moved) / seconds).rounded()) {
             parts.append("\(ByteCount(rate))/s")

@@ -38,6 +38,21 @@ final class TransferDisplay: Sendable {
     /// Everything was planned.
     func completePlan() { state.withLock { $0.model.completePlan() } }
 
+    /// A line of the command's own. Bars are drawn over what is on the screen, so it waits for their next frame.
+    func say(_ line: String) {
+        if presentation.style == .bars {
+            state.withLock { $0.notices.append(line) }
+        } else {
+            Output.error.note(line)
+        }
+    }
+
+    /// An error that does not end the command.
+    func report(_ error: SluiceError) {
+        if presentation.style == .json { Output.standard.note(JSONEvents.error(error).text) }
+        say("sluice: \(error)")
+    }
+
     /// Shows events until the stream is closed.
     func show(_ events: EventSubscription) async {
         await withTaskGroup(of: Void.self) { group in
@@ -129,7 +144,7 @@ final class TransferDisplay: Sendable {
         let model = state.withLock { $0.model }
         switch presentation.style {
         case .json: Output.standard.note(JSONEvents.summary(model, report, at: now).text)
-        case .bars, .lines: if !presentation.quiet { Output.error.note(text.summary(model, at: now)) }
+        case .bars, .lines: if !presentation.quiet { Output.error.note(text.summary(model, report, at: now)) }
         }
     }
 }

@@ -108,6 +108,9 @@ struct RunReport: Sendable, Equatable {
         interrupted = interrupted || other.interrupted
     }
 
+    /// Transfers that failed or are parked, and sources that could not be planned.
+    var failed: Int { failures.values.reduce(0, +) }
+
     var status: ExitStatus { interrupted ? .interrupted : .of(failures: failures.keys) }
 }
 
