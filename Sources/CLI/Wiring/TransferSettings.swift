@@ -26,6 +26,18 @@ struct TransferSettings: Hashable, Sendable, Codable {
 
     init() {}
 
+    /// What is not there has its default: rows outlive the version that wrote them.
+    init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        headers = try values.decodeIfPresent([String: String].self, forKey: .headers) ?? [:]
+        caFile = try values.decodeIfPresent(String.self, forKey: .caFile)
+        partSize = try values.decodeIfPresent(UInt64.self, forKey: .partSize)
+        source = try values.decodeIfPresent(S3Endpoint.self, forKey: .source) ?? S3Endpoint()
+        target = try values.decodeIfPresent(S3Endpoint.self, forKey: .target) ?? S3Endpoint()
+        object = try values.decodeIfPresent(S3ObjectSettings.self, forKey: .object) ?? S3ObjectSettings()
+        targetRoot = try values.decodeIfPresent(String.self, forKey: .targetRoot)
+    }
+
     /// What of `settings` may be kept.
     init(_ settings: SessionSettings) {
         for field in settings.http.headers {

@@ -8,13 +8,12 @@ extension TransferRunner {
         case write(replaces: String?)
     }
 
-    func open(prefetch: UInt64, _ meter: ProgressMeter) async throws -> OpenedObject {
+    func open(prefetch: UInt64) async throws -> OpenedObject {
         let retrying = Retrying(resources: resources, transfer: claim.id)
         let options = ReadOptions(
             pool: resources.pool,
             gate: source.host == "file" ? nil : resources.throttle.downloadGate(time: resources.time),
-            idleTimeout: limits.idleTimeout,
-            onReceived: { meter.received($0) }
+            idleTimeout: limits.idleTimeout
         )
         return try await retrying.run(host: source.host, object: source.location) {
             try await source.open(prefetch: prefetch, options: options)

@@ -41,7 +41,7 @@ public struct TransferRunner: Sendable {
         let snapshot = try await journal.snapshot()
         let capabilities = try await target.capabilities
         let meter = ProgressMeter(transfer: claim.id, settled: 0, events: resources.events, time: resources.time)
-        let opened = try await open(prefetch: snapshot == nil ? capabilities.preferredPart : 0, meter)
+        let opened = try await open(prefetch: snapshot == nil ? capabilities.preferredPart : 0)
         // Whoever reads it to its end has no use for it any more, and everyone else never had.
         defer { opened.stream?.cancel() }
         return try await run(opened, snapshot, capabilities, meter)
