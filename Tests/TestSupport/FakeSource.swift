@@ -143,9 +143,11 @@ public final class FakeSource: SourceObject {
 
     private func check(_ info: ObjectInfo) throws {
         let now = state.withLock { $0.info.pin }
-        guard now == info.pin else {
-            throw SluiceError(.sourceChanged, object: location, "was \(info.pin), is \(now)", retry: .restart)
-        }
+        guard now == info.pin else { throw changed(from: info.pin, to: now) }
+    }
+
+    private func changed(from old: Pin, to new: Pin) -> SluiceError {
+        SluiceError(.sourceChanged, object: location, "was \(old), is \(new)", retry: .restart)
     }
 
     private func start(_ range: ByteRange, _ info: ObjectInfo, _ options: ReadOptions) -> FakeStream {
@@ -173,12 +175,14 @@ public final class FakeSource: SourceObject {
             if gone >= short { return nil }
             limit = min(limit, short - gone)
         }
-        let slice = state.withLock { state in
+        let slice: [UInt8] = try state.withLock { state in
+            // Under the same lock: never bytes of another version.
+            guard state.info.pin == info.pin else { throw changed(from: info.pin, to: state.info.pin) }
             // A body without ranges goes on to its end, whatever was announced.
             let asked = info.supportsRanges ? range.upper : .max
-            let end = max(offset, min(asked, UInt64(state.bytes.count), offset + UInt64(limit)))
-            let run = ByteRange(offset, end)
-            if !run.isEmpty { state.yielded.append(run) }
+            let run = ByteRange(offset, min(asked, UInt64(state.bytes.count), offset + UInt64(limit)))
+            guard !run.isEmpty else { return [] }
+            state.yielded.append(run)
             return Array(state.bytes[Int(run.lower)..<Int(run.upper)])
         }
         return Chunk.chunks(of: slice, from: pool).first

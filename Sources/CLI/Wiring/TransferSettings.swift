@@ -1,11 +1,6 @@
+import FoundationEssentials
 import SluiceBytes
 import SluicePipeline
-
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-#else
-    import Foundation
-#endif
 
 /// The part of the command line that a transfer's row keeps, so that `sluice run` in another process can do what was
 /// asked: names of profiles, variables and files, never a secret.

@@ -40,18 +40,16 @@ public struct TransferRunner: Sendable {
         phase(.resolving)
         let snapshot = try await journal.snapshot()
         let capabilities = try await target.capabilities
-        let meter = ProgressMeter(transfer: claim.id, settled: 0, events: resources.events, time: resources.time)
         let opened = try await open(prefetch: snapshot == nil ? capabilities.preferredPart : 0)
         // Whoever reads it to its end has no use for it any more, and everyone else never had.
         defer { opened.stream?.cancel() }
-        return try await run(opened, snapshot, capabilities, meter)
+        return try await run(opened, snapshot, capabilities)
     }
 
     private func run(
         _ opened: OpenedObject,
         _ snapshot: JournalSnapshot?,
-        _ capabilities: SinkCapabilities,
-        _ meter: ProgressMeter
+        _ capabilities: SinkCapabilities
     ) async throws -> TransferOutcome {
         let info = opened.info
         if let size = info.size { resources.events.publish(.size(size), of: claim.id) }
@@ -64,10 +62,10 @@ public struct TransferRunner: Sendable {
         guard case .write(let replaces) = decision else { preconditionFailure("a decision is one of two") }
 
         guard let expected else {
-            return try await move(opened, snapshot, capabilities, meter, expected: nil, replaces: replaces)
+            return try await move(opened, snapshot, capabilities, expected: nil, replaces: replaces)
         }
         return try await oncePerDigest(expected, info) {
-            try await move(opened, snapshot, capabilities, meter, expected: expected, replaces: replaces)
+            try await move(opened, snapshot, capabilities, expected: expected, replaces: replaces)
         }
     }
 
@@ -76,12 +74,12 @@ public struct TransferRunner: Sendable {
         _ opened: OpenedObject,
         _ snapshot: JournalSnapshot?,
         _ capabilities: SinkCapabilities,
-        _ meter: ProgressMeter,
         expected: Digest?,
         replaces: String?
     ) async throws -> TransferOutcome {
         let info = opened.info
         let earlier = try await usable(snapshot, info, expected)
+        let meter = ProgressMeter(transfer: claim.id, settled: 0, events: resources.events, time: resources.time)
         let context = MoveContext(
             transfer: claim.id,
             source: source,
