@@ -38,10 +38,10 @@ class Setting:
             os.makedirs(self.places["tmpfs"])
             root = os.path.join(fast, "www")
             self._make_sources(root)
-            nginx = stack.enter_context(Nginx(root=root))
+            nginx = stack.enter_context(Nginx(root=root, locations="location = /bucket { return 200; }"))
             self.web = nginx.url
             self._make_small_list(fast)
-            # nginx looks at no signature: as an S3 endpoint it answers HEAD and ranged GET of BUCKET/KEY at full speed.
+            # nginx looks at no signature: as an S3 endpoint it answers HeadBucket, and HEAD and ranged GET of BUCKET/KEY at full speed.
             self.static = S3Endpoint("static", nginx.url)
             self.fault_server = stack.enter_context(S3Fault(discard=True))
             self.discard = self.fault_server.endpoint

@@ -36,6 +36,7 @@ http {{
         ssl_protocols TLSv1.2 TLSv1.3;
         root {root};
         autoindex on;
+        {locations}
     }}
 }}
 """
@@ -45,10 +46,10 @@ class Nginx:
     """`with Nginx(root=DIR) as nginx:`; `nginx.url` (http), `nginx.tls_url` (https), `nginx.ca_file`.
 
     `nginx.log()` is the access log as dicts (method, uri, status, bytes, range, connection), flushed per
-    request by nginx when the response ended.
+    request by nginx when the response ended. `locations`: more lines for the server block.
     """
 
-    def __init__(self, root=None, authority=None, workers=2, directory=None, die_with_parent=True):
+    def __init__(self, root=None, authority=None, workers=2, directory=None, die_with_parent=True, locations=""):
         self.own_directory = directory is None
         self.directory = directory or tempfile.mkdtemp(prefix="sluice-nginx-")
         os.makedirs(self.directory, exist_ok=True)
@@ -59,6 +60,7 @@ class Nginx:
         self.authority = authority or Authority(self.directory)
         self.ca_file = self.authority.ca_file
         self.workers = workers
+        self.locations = locations
         self.die_with_parent = die_with_parent
         self.child = None
 
@@ -70,7 +72,7 @@ class Nginx:
         with open(config, "w", encoding="utf-8") as file:
             file.write(CONFIGURATION.format(
                 user="user root;" if os.geteuid() == 0 else "", directory=self.directory, root=self.root,
-                workers=self.workers, port=port, tls_port=tls_port, certificate=certificate, key=key))
+                workers=self.workers, locations=self.locations, port=port, tls_port=tls_port, certificate=certificate, key=key))
         self.url, self.tls_url = f"http://127.0.0.1:{port}", f"https://127.0.0.1:{tls_port}"
         binary = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
         if binary is None:

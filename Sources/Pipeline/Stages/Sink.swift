@@ -283,6 +283,9 @@ public protocol SinkTarget: Sendable {
     /// nil if the sink cannot.
     func adopt(_ stored: StoredObject, digest: Digest, overwrite: OverwritePolicy) async throws -> StoredObject?
 
+    /// Whether `serverSideCopy` may be possible, told without I/O: then the source's bytes are not asked for ahead.
+    func mayCopyOnServer(from object: any SourceObject) -> Bool
+
     /// A copy within the server, if source and target are served by the same endpoint with the same credentials.
     func serverSideCopy(from object: any SourceObject, info: ObjectInfo) async throws -> (any ServerSideCopy)?
 
@@ -296,6 +299,9 @@ extension SinkTarget {
     {
         nil
     }
+
+    /// Sinks that have no server.
+    public func mayCopyOnServer(from object: any SourceObject) -> Bool { false }
 
     /// Sinks that have no server.
     public func serverSideCopy(

@@ -37,25 +37,32 @@ extension TransferRunner {
         return demanded
     }
 
-    /// Asks the sink before the first body byte: same digest there, nothing moves.
-    func decide(_ info: ObjectInfo, _ expected: Digest?) async throws -> Decision {
+    /// What is under the final name, before the source is asked for a byte.
+    func lookAtTarget() async throws -> StoredObject? {
         let retrying = Retrying(resources: resources, transfer: claim.id)
-        let existing = try await retrying.run(host: target.host, object: target.location) {
+        return try await retrying.run(host: target.host, object: target.location) {
             try await target.existing()
         }
+    }
+
+    /// Same digest there, nothing moves.
+    func decide(_ existing: StoredObject?, _ info: ObjectInfo, _ expected: Digest?) async throws -> Decision {
         guard let existing else { return .write(replaces: nil) }
         if claim.request.overwrite == .skip {
-            return .settled(skipped(existing, info, nil, "something is there already, and --no-clobber leaves it"))
+            return .settled(
+                skipped(existing, nil, .transport, "something is there already, and --no-clobber leaves it")
+            )
         }
         if let expected, info.size == nil || info.size == existing.size,
             try await target.holds(expected, in: existing, pool: resources.pool) == true
         {
-            return .settled(skipped(existing, info, expected, "the same content is there already"))
+            return .settled(skipped(existing, expected, .published, "the same content is there already"))
         }
         if let done = try await journal.lastDone(), done.pin == info.pin, done.pin.isStrong,
             done.fingerprint == existing.fingerprint, expected == nil || expected == done.sha256
         {
-            return .settled(skipped(existing, info, done.sha256, "neither side changed since it was copied"))
+            let proof: Proof = expected == nil ? .transport : .published
+            return .settled(skipped(existing, done.sha256, proof, "neither side changed since it was copied"))
         }
         guard claim.request.overwrite == .refuse else { return .write(replaces: existing.fingerprint) }
         throw SluiceError(
@@ -67,12 +74,10 @@ extension TransferRunner {
         )
     }
 
-    private func skipped(_ stored: StoredObject, _ info: ObjectInfo, _ digest: Digest?, _ why: String)
-        -> TransferOutcome
-    {
+    private func skipped(_ stored: StoredObject, _ digest: Digest?, _ proof: Proof, _ why: String) -> TransferOutcome {
         TransferOutcome(
             state: .skipped,
-            proof: digest == nil ? .transport : .published,
+            proof: proof,
             sha256: digest,
             size: stored.size,
             moved: 0,

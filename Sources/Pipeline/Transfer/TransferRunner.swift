@@ -40,14 +40,18 @@ public struct TransferRunner: Sendable {
         phase(.resolving)
         let snapshot = try await journal.snapshot()
         let capabilities = try await target.capabilities
-        let opened = try await open(prefetch: snapshot == nil ? capabilities.preferredPart : 0)
+        let existing = try await lookAtTarget()
+        // The first look may bring the first bytes along, but only where it is all but certain that they are wanted.
+        let isWanted = snapshot == nil && existing == nil && !target.mayCopyOnServer(from: source)
+        let opened = try await open(prefetch: isWanted ? capabilities.preferredPart : 0)
         // Whoever reads it to its end has no use for it any more, and everyone else never had.
         defer { opened.stream?.cancel() }
-        return try await run(opened, snapshot, capabilities)
+        return try await run(opened, existing, snapshot, capabilities)
     }
 
     private func run(
         _ opened: OpenedObject,
+        _ existing: StoredObject?,
         _ snapshot: JournalSnapshot?,
         _ capabilities: SinkCapabilities
     ) async throws -> TransferOutcome {
@@ -57,7 +61,7 @@ public struct TransferRunner: Sendable {
 
         // An earlier run may have committed and died before it could say so.
         if let outcome = try await finishEarlierCommit(snapshot, info, expected, capabilities) { return outcome }
-        let decision = try await decide(info, expected)
+        let decision = try await decide(existing, info, expected)
         if case .settled(let outcome) = decision { return outcome }
         guard case .write(let replaces) = decision else { preconditionFailure("a decision is one of two") }
 

@@ -21,12 +21,15 @@ package struct S3Body: Sendable {
     package var chunks: [Chunk]
     /// Sent in `x-amz-checksum-*` (or `Content-MD5`), or in the trailer.
     package var checksum: S3Checksum?
+    /// Sent in `Content-MD5` beside `checksum`, while it is not known whether the server looks at that.
+    package var md5: S3Checksum?
     /// SHA-256 in hexadecimal, if it is known; computed where a signed payload needs it.
     package var sha256: String?
 
-    package init(_ chunks: [Chunk], checksum: S3Checksum? = nil, sha256: String? = nil) {
+    package init(_ chunks: [Chunk], checksum: S3Checksum? = nil, md5: S3Checksum? = nil, sha256: String? = nil) {
         self.chunks = chunks
         self.checksum = checksum
+        self.md5 = md5
         self.sha256 = sha256
     }
 

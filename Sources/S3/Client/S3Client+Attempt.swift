@@ -71,7 +71,9 @@ extension S3Client {
         let payload = payloadSigning(of: object, isSigned: isSigned)
         var framing = Framing(headers: headers, payload: payload)
         guard payload.isStreaming else {
-            if let checksum = object.checksum { framing.headers[checksum.headerName] = checksum.base64 }
+            for checksum in [object.checksum, object.md5].compactMap({ $0 }) {
+                framing.headers[checksum.headerName] = checksum.base64
+            }
             return framing
         }
         // Both, because some servers key on the one and some on the other; a real encoding stays after it.

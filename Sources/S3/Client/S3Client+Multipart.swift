@@ -14,13 +14,18 @@ extension S3Client {
         var call = S3Call("POST", bucket: bucket, key: key, query: S3Query(["uploads": ""]))
         try checkCustomerKey(properties.customerKey, call)
         call.headers = try properties.headers()
-        if let checksum, quirks.headerChecksums.contains(checksum), let name = S3Checksum.name(of: checksum) {
+        if let checksum, let name = S3Checksum.name(of: checksum) {
             call.headers["x-amz-checksum-algorithm"] = name
             if S3Client.isFullObject(checksum, quirks) { call.headers["x-amz-checksum-type"] = "FULL_OBJECT" }
         }
         call.isIdempotent = false
-        // `rclone serve s3` leaves the last word out.
-        let root = try await document(call, root: "InitiateMultipartUploadResult", other: "InitiateMultipartUpload")
+        let root: XMLElement
+        do {
+            // `rclone serve s3` leaves the last word out.
+            root = try await document(call, root: "InitiateMultipartUploadResult", other: "InitiateMultipartUpload")
+        } catch let error as S3Error where checksum != nil && learns(from: error) {
+            return try await createMultipartUpload(bucket: bucket, key: key, properties: properties)
+        }
         guard let id = root.text(of: "UploadId") else {
             throw failure(call, code: "SluiceBadAnswer", "the answer has no UploadId", kind: .invalid, status: 200)
         }
@@ -49,9 +54,8 @@ extension S3Client {
         try checkCustomerKey(customerKey, call)
         call.query = S3Query(["partNumber": String(number), "uploadId": uploadID])
         customerKey?.apply(to: &call.headers)
-        call.body = .object(body)
         call.hooks = hooks
-        let written = try written(try await acknowledged(call), call)
+        let written = try await stored(body, call)
         let sent = body.checksum.flatMap { $0.algorithm == .md5 ? nil : $0 }
         if let sent, let told = written.checksums.first(where: { $0.algorithm == sent.algorithm }), told != sent {
             throw failure(

@@ -172,10 +172,9 @@ extension S3Client {
         try checkCustomerKey(properties.customerKey, call)
         call.headers = try properties.headers()
         condition.apply(to: &call.headers)
-        call.body = .object(body)
         call.hooks = hooks
         call.isIdempotent = condition == .none
-        return try written(try await acknowledged(call), call)
+        return try await stored(body, call)
     }
 
     /// An answer without an ETag is not an acknowledgement.

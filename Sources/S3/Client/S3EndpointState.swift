@@ -1,10 +1,12 @@
 import Synchronization
 
-/// What was learnt about one endpoint, shared by all requests to it: its clock, and where its buckets live.
+/// What was learnt about one endpoint, shared by all requests to it: its clock, where its buckets live, and whether it
+/// checks a CRC32C in a header.
 package final class S3EndpointState: Sendable {
     private struct Learnt {
         var clockOffset: Int64 = 0
         var regions: [String: String] = [:]
+        var checksCRC32C: Bool?
     }
 
     private let learnt = Mutex(Learnt())
@@ -15,6 +17,12 @@ package final class S3EndpointState: Sendable {
     package var clockOffset: Int64 {
         get { learnt.withLock { $0.clockOffset } }
         set { learnt.withLock { $0.clockOffset = newValue } }
+    }
+
+    /// Whether the endpoint verifies `x-amz-checksum-crc32c`; nil before an answer told.
+    package var checksCRC32C: Bool? {
+        get { learnt.withLock { $0.checksCRC32C } }
+        set { learnt.withLock { $0.checksCRC32C = newValue } }
     }
 
     /// The region of a bucket, once an answer told it.

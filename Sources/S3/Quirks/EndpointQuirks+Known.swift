@@ -84,6 +84,7 @@ extension EndpointQuirks {
     package static let gcs: EndpointQuirks = {
         var quirks = EndpointQuirks(name: "gcs")
         quirks.equalParts = false
+        quirks.learnsChecksums = false
         quirks.deleteBatchLimit = 0
         return quirks
     }()
@@ -91,6 +92,7 @@ extension EndpointQuirks {
     /// `rclone serve s3`: no multipart copy (rclone#7454).
     package static let rclone: EndpointQuirks = {
         var quirks = EndpointQuirks(name: "rclone")
+        quirks.learnsChecksums = false
         quirks.unsignedPayloadOnHTTP = true
         quirks.multipartETagIsMD5 = true
         return quirks

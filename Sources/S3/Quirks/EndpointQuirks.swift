@@ -19,8 +19,11 @@ package struct EndpointQuirks: Sendable, Hashable, Codable {
     package var minPartSize: UInt64 = 5 << 20
     /// Bytes; the limit of a single PUT and a single copy, too.
     package var maxPartSize: UInt64 = 5 << 30
-    /// `x-amz-checksum-*` headers that the server verifies, best first; empty: send `Content-MD5`.
+    /// `x-amz-checksum-*` headers that the server verifies, best first.
     package var headerChecksums: [DigestAlgorithm] = []
+    /// Where `headerChecksums` is empty: whether a server that answers a CRC32C with the same CRC32C is taken at its
+    /// word. Otherwise every body is vouched for by `Content-MD5`, which costs twice as much as SHA-256 does.
+    package var learnsChecksums = true
     /// aws-chunked bodies with a trailing checksum are stored without their framing.
     package var trailers = false
     package var tagging = false

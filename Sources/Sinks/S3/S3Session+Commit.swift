@@ -38,12 +38,12 @@ extension S3Session {
     }
 
     private func complete(_ request: CommitRequest) async throws {
-        let checksum = S3Session.checksum(client)
+        let isChecked = client.bodyChecksum == .crc32c
         let parts = request.receipts.map { receipt in
             S3CompletedPart(
                 number: receipt.part.index + 1,
                 etag: receipt.tag,
-                checksum: checksum == .crc32c ? receipt.crc32c.map { S3Checksum($0) } : nil
+                checksum: isChecked ? receipt.crc32c.map { S3Checksum($0) } : nil
             )
         }
         var options = S3Client.CompleteOptions()

@@ -51,7 +51,7 @@ actor S3Session: SinkSession {
                 bucket: connection.bucket,
                 key: key.s3,
                 properties: properties(sha256: plan.expected),
-                checksum: S3Session.checksum(client)
+                checksum: client.bodyChecksum == .md5 ? nil : .crc32c
             )
         } catch {
             throw SluiceError.remote(error, object: location)
@@ -73,6 +73,9 @@ actor S3Session: SinkSession {
             return false
         } catch {
             throw SluiceError.remote(error, object: location)
+        }
+        if client.state.checksCRC32C == nil, !listed.isEmpty {
+            client.state.checksCRC32C = listed.contains { $0.checksums.contains { $0.algorithm == .crc32c } }
         }
         let parts = Dictionary(listed.map { ($0.number, $0) }) { _, last in last }
         confirmedParts = plan.receipts.filter { receipt in
@@ -103,28 +106,21 @@ actor S3Session: SinkSession {
 
     // MARK: - Parts
 
-    /// The checksum that goes with every part, in a header: CRC32C where the server checks it, else MD5.
-    static func checksum(_ client: S3Client) -> DigestAlgorithm {
-        client.quirks.headerChecksums.contains(.crc32c) ? .crc32c : .md5
-    }
-
     /// Digests that a part's request will need, so that they are computed beside the transfer and only once.
-    static func partDigests(_ client: S3Client) -> Set<DigestAlgorithm> {
-        var digests: Set<DigestAlgorithm> = []
-        let isSigned = client.signsPayload
-        if isSigned { digests.insert(.sha256) }
-        // A signed payload is verified by its SHA-256; MD5 beside it would prove nothing more.
-        if checksum(client) == .md5, !isSigned { digests.insert(.md5) }
-        return digests
-    }
+    static func partDigests(_ client: S3Client) -> Set<DigestAlgorithm> { client.signsPayload ? [.sha256] : [] }
 
     private func body(_ chunks: [Chunk], _ digests: [Digest]) -> S3Body {
-        let wanted = S3Session.checksum(client)
-        return S3Body(
-            chunks,
-            checksum: digests.first { $0.algorithm == wanted }.map { S3Checksum($0) },
-            sha256: digests.first { $0.algorithm == .sha256 }?.hex
-        )
+        let crc = digests.first { $0.algorithm == .crc32c }.map { S3Checksum($0) }
+        var body = S3Body(chunks, sha256: digests.first { $0.algorithm == .sha256 }?.hex)
+        // A signed payload is verified by its SHA-256; MD5 beside it would prove nothing more.
+        let kind = client.bodyChecksum
+        let md5 = client.signsPayload || kind == .crc32c ? nil : RunningDigest.hash(.md5, of: chunks)
+        switch kind {
+        case .crc32c: body.checksum = crc
+        case .md5: body.checksum = md5.map { S3Checksum($0) }
+        case .unknown: (body.checksum, body.md5) = (crc, md5.map { S3Checksum($0) })
+        }
+        return body
     }
 
     func write(

@@ -90,10 +90,16 @@ struct S3Target: SinkTarget {
         return try await session.commit(CommitRequest(size: stored.size, sha256: digest, receipts: []))
     }
 
+    func mayCopyOnServer(from object: any SourceObject) -> Bool { located(object) != nil }
+
+    /// The source, if it is in reach of this endpoint's own copy.
+    private func located(_ object: any SourceObject) -> (any S3Located)? {
+        guard let source = object as? any S3Located, source.connection.account == connection.account else { return nil }
+        return source
+    }
+
     func serverSideCopy(from object: any SourceObject, info: ObjectInfo) async throws -> (any ServerSideCopy)? {
-        guard let source = object as? any S3Located, source.connection.account == connection.account,
-            let size = info.size
-        else { return nil }
+        guard let source = located(object), let size = info.size else { return nil }
         let (etag, version): (String, String?)
         switch info.pin {
         case .etag(let tag, _): (etag, version) = (tag, nil)
