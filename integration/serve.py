@@ -77,6 +77,7 @@ def running_pid(directory, name):
 
 
 def start(name, directory, options, arguments):
+    process = None
     if running_pid(directory, name) is None:
         shutil.rmtree(directory, ignore_errors=True)
         os.makedirs(directory, mode=0o755)
@@ -91,7 +92,8 @@ def start(name, directory, options, arguments):
             with open(ready, encoding="utf-8") as file:
                 print(file.read(), end="")
             return 0
-        if running_pid(directory, name) is None and not os.path.exists(ready):
+        # Not by its command line: while it is being executed it has none.
+        if process is not None and process.poll() is not None:
             break
         time.sleep(0.1)
     with open(os.path.join(directory, "log"), encoding="utf-8", errors="replace") as file:

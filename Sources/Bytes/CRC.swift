@@ -62,8 +62,9 @@ struct RunningCRC: Sendable {
     }
 
     private mutating func updateCastagnoli(_ bytes: UnsafeRawBufferPointer) {
-        if sluice_crc32c_available() != 0, let base = bytes.assumingMemoryBound(to: UInt8.self).baseAddress {
-            state = UInt64(sluice_crc32c_update(UInt32(truncatingIfNeeded: state), base, bytes.count))
+        let wide = UInt32(truncatingIfNeeded: state)
+        if sluice_crc32c_available() != 0 {
+            state = UInt64(CastagnoliCRC.update(wide, bytes))
         } else {
             state = TableCRC.crc32c.update(state, bytes)
         }

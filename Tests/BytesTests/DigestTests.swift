@@ -52,6 +52,17 @@ import Testing
         }
     }
 
+    /// Three blocks side by side, joined, are the same CRC as one table gives, whatever the length and the start.
+    @Test(arguments: [0, 1, 24_575, 24_576, 24_577, 49_152, 100_003])
+    func theFastCRC32CIsTheTables(count: Int) {
+        let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* $0 &+ $0 >> 8) }
+        for start: UInt32 in [0, .max, 0x1234_5678] {
+            let fast = bytes.withUnsafeBytes { CastagnoliCRC.update(start, $0) }
+            let table = bytes.withUnsafeBytes { TableCRC.crc32c.update(UInt64(start), $0) }
+            #expect(UInt64(fast) == table)
+        }
+    }
+
     @Test func aSavedStateGoesOnAtEverySplit() throws {
         let bytes = (0..<200).map { UInt8($0) }
         let expected = bytes.withUnsafeBytes { SHA256.hash($0) }

@@ -6,16 +6,17 @@ import Synchronization
 /// Whoever brings the bytes at the frontier hashes them, and then whatever lies ready behind them; everyone else
 /// leaves theirs and goes on. So hashing runs beside the network without a thread of its own, on data that is still
 /// in the cache where one connection feeds it. Bytes ahead of the frontier wait as chunks (S3, whose parts are in
-/// memory anyway) or as ranges that are read back from the page cache (files).
+/// memory anyway; files while memory is free) or as ranges that are read back from the page cache (files).
 final class DigestFrontier: Sendable {
     /// Bytes that wait for the frontier.
     enum Item: Sendable {
-        case memory(Chunk)
+        /// `admitted`: memory that was reserved for the wait, given back once the chunk is hashed.
+        case memory(Chunk, admitted: MemoryReservation? = nil)
         case stored(ByteRange)
 
         var count: UInt64 {
             switch self {
-            case .memory(let chunk): UInt64(chunk.count)
+            case .memory(let chunk, _): UInt64(chunk.count)
             case .stored(let range): range.count
             }
         }
@@ -120,7 +121,7 @@ final class DigestFrontier: Sendable {
 
     private func hash(_ item: Item) async throws {
         switch item {
-        case .memory(let chunk):
+        case .memory(let chunk, _):
             take(chunk)
         case .stored(let range):
             var lower = range.lower

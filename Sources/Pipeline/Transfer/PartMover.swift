@@ -124,19 +124,18 @@ final class PartMover: Sendable {
         return Work(segment: stolen, assembly: assembly, window: reservation)
     }
 
-    /// Whole parts live in memory; a file needs the window, the chunk that fills, the one that is written, and those
-    /// that wait for the hash.
+    /// Whole parts live in memory; a file needs the window, the chunk that fills, and the one that is written.
     private var memoryPerPart: UInt64 {
         let chunk = UInt64(BufferPool.chunkCapacity)
         let part = (min(plan.partSize, plan.size) + chunk - 1) / chunk * chunk + chunk
-        return isPositioned ? min(part, UInt64(PartMover.windowChunks + PartMover.chunksAheadPerLane) * chunk) : part
+        return isPositioned ? min(part, UInt64(PartMover.windowChunks) * chunk) : part
     }
 
     /// Two chunks that wait unread, the one that fills, and the one that is written.
     private static let windowChunks = 4
 
-    /// Chunks of a file that may wait in memory for the hash, per lane; more are read back from the page cache.
-    private static let chunksAheadPerLane = 4
+    /// Chunks of a file that may wait in memory for the hash, while memory is free.
+    private static let chunksAhead = 64
 
     // MARK: - Fetching
 
@@ -211,9 +210,17 @@ final class PartMover: Sendable {
         let isWhole = assembly.add(chunk, at: offset)
         // The CRC is known before the hash can pass the part's end: see `journalled`.
         if isWhole, !isPositioned { try noteCRC(assembly) }
-        let ahead = frontier.chunksHeld >= PartMover.chunksAheadPerLane * context.limits.connections
-        let range = ByteRange(offset, offset + UInt64(chunk.count))
-        try await frontier.offer(isPositioned && ahead ? .stored(range) : .memory(chunk), at: offset)
+        try await frontier.offer(waiting(chunk, at: offset), at: offset)
+    }
+
+    /// A chunk of a file that is ahead of the hash waits in memory if some is free now: reading it back from the page
+    /// cache costs another copy. Nothing waits for that memory, and whoever queues for some is served first.
+    private func waiting(_ chunk: Chunk, at offset: UInt64) -> DigestFrontier.Item {
+        guard isPositioned, offset > frontier.position else { return .memory(chunk) }
+        guard frontier.chunksHeld < PartMover.chunksAhead,
+            let room = context.resources.budget.tryReserve(UInt64(BufferPool.chunkCapacity))
+        else { return .stored(ByteRange(offset, offset + UInt64(chunk.count))) }
+        return .memory(chunk, admitted: room)
     }
 
     private func noteCRC(_ assembly: PartAssembly) throws {
