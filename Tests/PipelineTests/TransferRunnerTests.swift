@@ -42,6 +42,17 @@ import Testing
         }
     }
 
+    @Test("The first look reads ahead one part of the size that the transfer will have")
+    func readsAheadOnePart() async throws {
+        var script = FakeSource.Script()
+        script.startsOnOpen = true
+        let source = FakeSource(TestBytes.make(5 * mebibyte), script: script)
+        var fixture = TransferFixture()
+        fixture.limits.partSize = 1 << 20
+        _ = try await fixture.run(source, FakeSink(SinkCapabilities(shape: .positioned, preferredPart: 4 << 20)))
+        #expect(source.reads.first == ByteRange(0, 1 << 20))
+    }
+
     @Test("Digests of the whole that a sink wants are computed in the same pass", arguments: [true, false])
     func extraDigests(ranges: Bool) async throws {
         let bytes = TestBytes.make(3 * mebibyte + 5)

@@ -41,9 +41,10 @@ public struct TransferRunner: Sendable {
         let snapshot = try await journal.snapshot()
         let capabilities = try await target.capabilities
         let existing = try await lookAtTarget()
-        // The first look may bring the first bytes along, but only where it is all but certain that they are wanted.
+        // The first look may bring the first part along, but only where it is all but certain that it is wanted.
         let isWanted = snapshot == nil && existing == nil && !target.mayCopyOnServer(from: source)
-        let opened = try await open(prefetch: isWanted ? capabilities.preferredPart : 0)
+        let firstPart = try PartPlan.partSize(for: 0, capabilities, preferred: limits.partSize)
+        let opened = try await open(prefetch: isWanted ? firstPart : 0)
         // Whoever reads it to its end has no use for it any more, and everyone else never had.
         defer { opened.stream?.cancel() }
         return try await run(opened, existing, snapshot, capabilities)
