@@ -14,6 +14,7 @@ public struct TransferRunner: Sendable {
     let journal: any TransferJournal
     let resources: PipelineResources
     let limits: TransferLimits
+    let drain: Drain
 
     /// A runner for a claim whose locations were resolved.
     public init(
@@ -22,7 +23,8 @@ public struct TransferRunner: Sendable {
         target: any SinkTarget,
         journal: any TransferJournal,
         resources: PipelineResources,
-        limits: TransferLimits
+        limits: TransferLimits,
+        drain: Drain = Drain()
     ) {
         self.claim = claim
         self.source = source
@@ -30,6 +32,7 @@ public struct TransferRunner: Sendable {
         self.journal = journal
         self.resources = resources
         self.limits = limits
+        self.drain = drain
     }
 
     /// Moves the object, and returns only when it is proven at the sink.
@@ -94,7 +97,8 @@ public struct TransferRunner: Sendable {
             journal: journal,
             resources: resources,
             limits: limits,
-            meter: meter
+            meter: meter,
+            drain: drain
         )
         let partSize =
             try earlier?.partSize
@@ -132,6 +136,8 @@ public struct TransferRunner: Sendable {
         do {
             let resumed = try await Resume(context: context, session: session, plan: parts, earlier: earlier).run()
             context.meter.settle(resumed.receipts.reduce(0) { $0 + $1.part.range.count })
+            try drain.hold()
+            defer { drain.letGo() }
             phase(.moving)
             let mover = PartMover(
                 context,
