@@ -40,6 +40,15 @@ extension StateStore {
         return AsyncThrowingStream { try await pages.next() }
     }
 
+    /// All transfers to a target, whatever became of them.
+    package func transfers(to target: String) async throws -> [TransferRow] {
+        try await read { db in
+            try db.rows("SELECT \(TransferRow.columns) FROM transfer WHERE target = ? ORDER BY id", [target]).map {
+                try TransferRow($0)
+            }
+        }
+    }
+
     /// One transfer; nil if there is none of that id.
     package func transfer(_ id: TransferID) async throws -> TransferRow? {
         try await read { db in

@@ -69,6 +69,8 @@ final class FakeQueue: CommandQueue {
     func limit(_ bandwidth: BandwidthLimit?) async throws {}
 
     func liveSessions() async throws -> Set<[UInt8]> { [] }
+
+    func writeSpans(to target: String) async throws -> [WriteSpan] { [] }
 }
 
 struct FakeSource: Source {
@@ -125,11 +127,9 @@ struct FakeSink: Sink {
         return FakeTarget(location: location + slash + relativeKey.text)
     }
 
-    func cleanUp(
-        olderThan: Duration,
-        dryRun: Bool,
-        isLive: @Sendable ([UInt8]) async -> Bool
-    ) async throws -> [String] { [] }
+    func cleanUp(olderThan: Duration, dryRun: Bool, known: KnownSessions) async throws -> CleanUpReport {
+        CleanUpReport()
+    }
 }
 
 struct FakeTarget: SinkTarget {

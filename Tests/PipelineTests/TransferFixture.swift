@@ -21,9 +21,13 @@ struct TransferFixture: Sendable {
         limits.connections = connections
     }
 
-    func runner(_ source: FakeSource, _ sink: FakeSink, name: String = "object", journal: MemoryJournal? = nil)
-        -> TransferRunner
-    {
+    func runner(
+        _ source: FakeSource,
+        _ sink: FakeSink,
+        name: String = "object",
+        journal: MemoryJournal? = nil,
+        drain: Drain = Drain()
+    ) -> TransferRunner {
         let request = TransferRequest(
             source: source.location,
             target: sink.target(name).location,
@@ -45,7 +49,8 @@ struct TransferFixture: Sendable {
             target: sink.target(name),
             journal: journal ?? self.journal,
             resources: resources,
-            limits: limits
+            limits: limits,
+            drain: drain
         )
     }
 

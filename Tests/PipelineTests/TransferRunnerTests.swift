@@ -42,6 +42,53 @@ import Testing
         }
     }
 
+    @Test("The first look reads ahead one part of the size that the transfer will have")
+    func readsAheadOnePart() async throws {
+        var script = FakeSource.Script()
+        script.startsOnOpen = true
+        let source = FakeSource(TestBytes.make(5 * mebibyte), script: script)
+        var fixture = TransferFixture()
+        fixture.limits.partSize = 1 << 20
+        _ = try await fixture.run(source, FakeSink(SinkCapabilities(shape: .positioned, preferredPart: 4 << 20)))
+        #expect(source.reads.first == ByteRange(0, 1 << 20))
+    }
+
+    @Test(
+        "Told to stop, it saves the parts in flight and begins no other",
+        arguments: [SinkCapabilities.Shape.parts, .positioned]
+    )
+    func drains(shape: SinkCapabilities.Shape) async throws {
+        let bytes = TestBytes.make(8 * mebibyte)
+        let drain = Drain()
+        var script = FakeSource.Script()
+        script.beforeChunk = { _, offset in if offset > 0 { #expect(drain.request()) } }
+        let sink = FakeSink(SinkCapabilities(shape: shape, preferredPart: 1 << 20))
+        let fixture = TransferFixture(connections: 2)
+        let stopped = FakeSource(bytes, script: script)
+        await #expect(throws: CancellationError.self) {
+            try await withTaskExecutorPreference(BlockingExecutor.shared) {
+                try await fixture.runner(stopped, sink, drain: drain).run()
+            }
+        }
+        fixture.expectNothingHeld(stopped)
+        let saved = try #require(try await fixture.journal.snapshot()).receipts.reduce(0) { $0 + $1.part.range.count }
+        #expect(saved > 0 && saved == stopped.bytesYielded, "what came was saved to the last byte")
+        let next = FakeSource(bytes)
+        _ = try await fixture.run(next, sink)
+        #expect(sink.object() == bytes && saved + next.bytesYielded == UInt64(bytes.count))
+    }
+
+    @Test("Told to stop before it moves anything, it must be cancelled")
+    func drainsNothing() async throws {
+        let drain = Drain()
+        #expect(!drain.request())
+        let source = FakeSource(TestBytes.make(2 * mebibyte))
+        await #expect(throws: CancellationError.self) {
+            try await TransferFixture().runner(source, FakeSink(.parts), drain: drain).run()
+        }
+        #expect(source.bytesYielded == 0)
+    }
+
     @Test("Digests of the whole that a sink wants are computed in the same pass", arguments: [true, false])
     func extraDigests(ranges: Bool) async throws {
         let bytes = TestBytes.make(3 * mebibyte + 5)

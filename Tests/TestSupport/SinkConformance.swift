@@ -205,14 +205,15 @@ public enum SinkConformance: String, CaseIterable, Sendable {
             saved = await dead.save()
         }
         let sink = try await harness.sink()
-        let kept = try await sink.cleanUp(olderThan: .zero, dryRun: false) { $0 == saved.record }
+        let resumable = KnownSessions(isLive: { $0 == saved.record }, isOurs: { _, _ in true })
+        let kept = try await sink.cleanUp(olderThan: .zero, dryRun: false, known: resumable).removed
         try ConformanceFailure.require(kept.isEmpty, "cleanUp removed a session that may be resumed: \(kept)")
-        let young = try await sink.cleanUp(olderThan: .seconds(86_400), dryRun: false) { _ in false }
+        let young = try await sink.cleanUp(olderThan: .seconds(86_400), dryRun: false, known: .nothing).removed
         try ConformanceFailure.require(young.isEmpty, "cleanUp removed a young session: \(young)")
-        let dry = try await sink.cleanUp(olderThan: .zero, dryRun: true) { _ in false }
+        let dry = try await sink.cleanUp(olderThan: .zero, dryRun: true, known: .nothing).removed
         let before = try await harness.leftovers()
         try ConformanceFailure.require(dry.count == 1 && before.count == 1, "a dry run tells \(dry), left \(before)")
-        let removed = try await sink.cleanUp(olderThan: .zero, dryRun: false) { _ in false }
+        let removed = try await sink.cleanUp(olderThan: .zero, dryRun: false, known: .nothing).removed
         try ConformanceFailure.require(removed == dry, "a dry run told \(dry), the real one \(removed)")
         try await requireNoLeftovers(harness)
     }
@@ -228,4 +229,9 @@ public enum SinkConformance: String, CaseIterable, Sendable {
         let left = try await harness.leftovers()
         try ConformanceFailure.require(left.isEmpty, "unfinished work was left: \(left)")
     }
+}
+
+extension KnownSessions {
+    /// A state store in which nothing goes on, and from which everything came.
+    public static let nothing = KnownSessions(isLive: { _ in false }, isOurs: { _, _ in true })
 }

@@ -29,7 +29,7 @@ struct Cleanup: AsyncParsableCommand {
         abstract: "Remove Sluice's own unfinished uploads and stale temporary files.",
         discussion: """
             Only what Sluice made, only below the locations named, and nothing that a queued transfer can still go on \
-            from.
+            from. Of uploads, only those of transfers that this state file knows.
 
             EXAMPLES
               sluice cleanup -n s3://models/ ./downloads/
@@ -67,10 +67,12 @@ struct Cleanup: AsyncParsableCommand {
             var failures: [SluiceError.Code] = []
             for location in locations {
                 do {
-                    let live = try await queue.liveSessions()
-                    let removed = try await session.sink(location)
-                        .cleanUp(olderThan: age, dryRun: isDry) { live.contains($0) }
-                    for name in removed { try run.presentation.removed(name, dryRun: isDry) }
+                    let known = try await knownSessions(queue, session.time)
+                    let report = try await session.sink(location).cleanUp(olderThan: age, dryRun: isDry, known: known)
+                    for name in report.removed { try run.presentation.removed(name, dryRun: isDry) }
+                    for error in report.failures { run.presentation.report(error) }
+                    failures += report.failures.map(\.code)
+                    if report.foreign > 0 { try run.presentation.leftAlone(report.foreign, at: location) }
                 } catch let error as SluiceError {
                     run.presentation.report(error.about("\(location)"))
                     failures.append(error.code)
@@ -78,5 +80,17 @@ struct Cleanup: AsyncParsableCommand {
             }
             return .of(failures: failures)
         }
+    }
+
+    private func knownSessions(_ queue: any CommandQueue, _ time: any TimeSource) async throws -> KnownSessions {
+        let endpoint = s3.endpoint.endpointURL
+        let live = try await queue.liveSessions()
+        return KnownSessions(
+            isLive: { live.contains($0) },
+            isOurs: { target, age in
+                let began = age.map { (time.wallSeconds() - $0.components.seconds) * 1000 }
+                return WriteSpan.ownsDead(began, at: endpoint, try await queue.writeSpans(to: target))
+            }
+        )
     }
 }

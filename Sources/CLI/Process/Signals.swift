@@ -80,6 +80,11 @@ enum Signals {
     /// Ends the process by the signal's default action, so that a shell's loop ends too.
     static func end(by signal: Int32) -> Never {
         Glibc.signal(signal, SIG_DFL)
+        // raise(3) is for the calling thread, and Dispatch's threads block nearly all signals.
+        var mask = sigset_t()
+        sigemptyset(&mask)
+        sigaddset(&mask, signal)
+        pthread_sigmask(SIG_UNBLOCK, &mask, nil)
         raise(signal)
         exit(128 + signal)
     }

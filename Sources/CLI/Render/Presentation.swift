@@ -68,6 +68,19 @@ struct Presentation: Sendable {
         if !quiet { try Output.standard.line((dryRun ? "would remove " : "removed ") + Printable.text(name)) }
     }
 
+    /// Unfinished uploads that are not ours to remove.
+    func leftAlone(_ count: Int, at location: Location) throws {
+        if style == .json {
+            var object = JSONObject()
+            object.add("event", "left_alone")
+            object.add("location", "\(location)")
+            object.add("count", count)
+            return try Output.standard.line(object.text)
+        }
+        let uploads = count == 1 ? "1 unfinished upload is" : "\(count) unfinished uploads are"
+        say("sluice: \(location): \(uploads) of no transfer that this state file knows: left alone")
+    }
+
     func changed(_ count: Int, _ verb: String) throws {
         if style == .json {
             var object = JSONObject()

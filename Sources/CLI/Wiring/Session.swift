@@ -62,6 +62,9 @@ protocol CommandQueue: Sendable {
 
     /// The records of sink sessions that may still be resumed.
     func liveSessions() async throws -> Set<[UInt8]>
+
+    /// When transfers to a target were in the queue.
+    func writeSpans(to target: String) async throws -> [WriteSpan]
 }
 
 /// Which rows an action is about.

@@ -62,6 +62,17 @@ struct StoreQueue: CommandQueue {
         let sessions = try await store.unfinishedSessions().map(\.session)
         return Set(sessions + sessions.compactMap { S3SessionRecord($0)?.identity })
     }
+
+    func writeSpans(to target: String) async throws -> [WriteSpan] {
+        try await store.transfers(to: target).map { row in
+            WriteSpan(
+                isRunning: row.state == .running,
+                endpointURL: try TransferSettings(decoding: row.request.settings).target.endpointURL,
+                from: row.addedAt,
+                until: row.finishedAt
+            )
+        }
+    }
 }
 
 /// Rows one by one: a stream that is made from another pulls from one iterator.

@@ -5,12 +5,20 @@ public final class Worker: Sendable {
     private struct Running {
         let claim: ClaimedTransfer
         let cancel: CancelSwitch
+        let drain: Drain
+
+        /// Asks for an end in good order.
+        func stop() {
+            if !drain.request() { cancel.cancel(.queued) }
+        }
     }
 
     private struct State {
         var running: [TransferID: Running] = [:]
         var summary = WorkerSummary()
         var stopping = false
+        /// When what still runs is cancelled.
+        var stopBy: Duration?
         var fed: Bool
         /// Claimed ahead of a free slot.
         var ready: [ClaimedTransfer] = []
@@ -50,13 +58,16 @@ public final class Worker: Sendable {
         wakeUp.ring()
     }
 
-    /// Stops claiming and gives back what runs; `run` returns soon after. What was moved stays for the next run.
+    /// Stops claiming, lets parts in flight be saved for as long as the configuration's `grace`, and gives back what
+    /// runs; `run` returns then. What was moved stays for the next run.
     public func stop() {
+        let now = resources.time.now()
         let running = state.withLock { state in
             state.stopping = true
+            state.stopBy = state.stopBy ?? now + configuration.grace
             return Array(state.running.values)
         }
-        for entry in running { entry.cancel.cancel(.queued) }
+        for entry in running { entry.stop() }
         wakeUp.ring()
     }
 
@@ -162,17 +173,17 @@ public final class Worker: Sendable {
     }
 
     private func start(_ claim: ClaimedTransfer, in group: inout ThrowingTaskGroup<Void, any Error>) {
-        let cancel = CancelSwitch()
+        let entry = Running(claim: claim, cancel: CancelSwitch(), drain: Drain())
         let stopping = state.withLock { state in
-            state.running[claim.id] = Running(claim: claim, cancel: cancel)
+            state.running[claim.id] = entry
             return state.stopping
         }
         // `stop` saw only what ran when it was called.
-        if stopping { cancel.cancel(.queued) }
+        if stopping { entry.stop() }
         group.addTask {
             var failure: (any Error)?
             do {
-                try await self.perform(claim, cancel)
+                try await self.perform(entry)
             } catch {
                 failure = error
             }
@@ -188,7 +199,8 @@ public final class Worker: Sendable {
 
     // MARK: - One transfer
 
-    private func perform(_ claim: ClaimedTransfer, _ cancel: CancelSwitch) async throws {
+    private func perform(_ entry: Running) async throws {
+        let (claim, cancel) = (entry.claim, entry.cancel)
         let request = claim.request
         resources.events.publish(
             .started(source: request.source, target: request.target, size: request.size),
@@ -203,7 +215,8 @@ public final class Worker: Sendable {
                     target: target,
                     journal: self.queue.journal(of: claim),
                     resources: self.resources,
-                    limits: self.configuration.limits
+                    limits: self.configuration.limits,
+                    drain: entry.drain
                 )
                 return try await runner.run()
             }
@@ -277,6 +290,7 @@ public final class Worker: Sendable {
             try await resources.time.sleep(for: min(configuration.heartbeat, .seconds(1)))
             // New rows of other processes and due ones are noticed at this pace.
             wakeUp.ring()
+            cancelOverdue()
             let claims = state.withLock { $0.running.values.map(\.claim) + $0.ready }
             guard !claims.isEmpty else { continue }
             let wishes = try await queue.heartbeat(claims)
@@ -285,6 +299,15 @@ public final class Worker: Sendable {
                 try await giveBackReady(id, wish)
             }
         }
+    }
+
+    /// The time to stop in good order is over.
+    private func cancelOverdue() {
+        let now = resources.time.now()
+        let overdue = state.withLock { state in
+            state.stopBy.map { now >= $0 } == true ? Array(state.running.values) : []
+        }
+        for entry in overdue { entry.cancel.cancel(.queued) }
     }
 
     /// A claim that waits for its slot was paused or cancelled.

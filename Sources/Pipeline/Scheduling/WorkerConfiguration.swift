@@ -8,21 +8,25 @@ public struct WorkerConfiguration: Sendable {
     public var limits: TransferLimits
     /// How often leases are renewed and the user's wishes are read.
     public var heartbeat: Duration
+    /// How long parts in flight may take to be saved when the worker stops.
+    public var grace: Duration
     /// How many runs a transfer gets before a failure that a retry could help is final.
     public var runs: Int
 
-    /// The defaults: 4 transfers, a heartbeat every 5 s, 5 runs.
+    /// The defaults: 4 transfers, a heartbeat every 5 s, 4 s to stop, 5 runs.
     public init(
         transfers: Int = 4,
         perHost: Int? = nil,
         limits: TransferLimits = TransferLimits(),
         heartbeat: Duration = .seconds(5),
+        grace: Duration = .seconds(4),
         runs: Int = 5
     ) {
         self.transfers = max(1, transfers)
         self.perHost = perHost ?? max(1, transfers)
         self.limits = limits
         self.heartbeat = heartbeat
+        self.grace = grace
         self.runs = runs
     }
 }

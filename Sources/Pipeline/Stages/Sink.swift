@@ -323,11 +323,43 @@ public protocol Sink: Sendable {
     /// - Throws: `.unsafeName` when the key does not map to a safe place below the location, with the reason.
     func target(_ relativeKey: ObjectKey) throws -> any SinkTarget
 
-    /// Removes leftovers of dead sessions of ours below the location (temporaries, unfinished uploads).
+    /// Removes leftovers of dead sessions of ours below the location (temporaries, unfinished uploads). One that
+    /// cannot be removed keeps none of the others.
     ///
     /// - Parameters:
     ///   - olderThan: leave younger ones alone.
-    ///   - isLive: whether a session record belongs to a transfer that may still be resumed.
-    /// - Returns: what was removed, or would be if `dryRun`.
-    func cleanUp(olderThan: Duration, dryRun: Bool, isLive: @Sendable ([UInt8]) async -> Bool) async throws -> [String]
+    ///   - known: what the state store says of sessions.
+    /// - Throws: `SluiceError` when it cannot be told what is there.
+    func cleanUp(olderThan: Duration, dryRun: Bool, known: KnownSessions) async throws -> CleanUpReport
+}
+
+/// What a state store says of the sessions that a clean-up finds.
+public struct KnownSessions: Sendable {
+    /// Whether a session record belongs to a transfer that may still go on from it.
+    public var isLive: @Sendable (_ record: [UInt8]) async throws -> Bool
+    /// Whether a session for the object at `target`, begun `age` ago (nil: unknown), is a dead one of ours. Asked where
+    /// a session bears no mark of its maker.
+    public var isOurs: @Sendable (_ target: String, _ age: Duration?) async throws -> Bool
+
+    /// What is known, from its parts.
+    public init(
+        isLive: @escaping @Sendable (_ record: [UInt8]) async throws -> Bool,
+        isOurs: @escaping @Sendable (_ target: String, _ age: Duration?) async throws -> Bool
+    ) {
+        self.isLive = isLive
+        self.isOurs = isOurs
+    }
+}
+
+/// What came of a clean-up.
+public struct CleanUpReport: Sendable {
+    /// What was removed, or would be.
+    public var removed: [String] = []
+    /// Sessions that are old enough, and not ours as far as is known.
+    public var foreign = 0
+    /// What could not be looked at or removed.
+    public var failures: [SluiceError] = []
+
+    /// A report of nothing.
+    public init() {}
 }

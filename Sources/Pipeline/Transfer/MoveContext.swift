@@ -11,6 +11,7 @@ struct MoveContext: Sendable {
     let resources: PipelineResources
     let limits: TransferLimits
     let meter: ProgressMeter
+    let drain: Drain
 
     var retrying: Retrying { Retrying(resources: resources, transfer: transfer) }
 

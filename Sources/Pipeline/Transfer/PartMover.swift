@@ -78,6 +78,9 @@ final class PartMover: Sendable {
                 throw error
             }
         }
+        let isWhole = receipts.withLock { $0.count == plan.count }
+        // Told to stop: what was in flight is in the journal, the rest is left to a later run.
+        guard isWhole else { throw CancellationError() }
         return receipts.withLock { receipts in receipts.values.sorted { $0.part.index < $1.part.index } }
     }
 
@@ -98,9 +101,10 @@ final class PartMover: Sendable {
 
     private func takeWork() async throws -> Work? {
         let fresh: Work? = try await turnstile.pass {
-            guard board.withLock({ $0.hasMissing }) else { return nil }
+            guard board.withLock({ $0.hasMissing }), !context.drain.isRequested else { return nil }
             let reservation = try await context.resources.budget.reserve(memoryPerPart)
-            guard let segment = board.withLock({ $0.takeLowestMissing() }) else { return nil }
+            guard !context.drain.isRequested, let segment = board.withLock({ $0.takeLowestMissing() })
+            else { return nil }
             let assembly = PartAssembly(
                 part: segment.part,
                 keepsChunks: !isPositioned,
@@ -110,7 +114,7 @@ final class PartMover: Sendable {
             return Work(segment: segment, assembly: assembly)
         }
         if let fresh { return fresh }
-        return stealWork()
+        return context.drain.isRequested ? nil : stealWork()
     }
 
     /// Helps with a part in flight, if there is memory for another connection's window now: waiting for it would take

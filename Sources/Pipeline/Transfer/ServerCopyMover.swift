@@ -18,6 +18,8 @@ struct ServerCopyMover: Sendable {
             runner.phase(.moving)
             let known = await session.confirmed.filter { $0.part == parts.part($0.part.index) }
             context.meter.settle(known.reduce(0) { $0 + $1.part.range.count })
+            try context.drain.hold()
+            defer { context.drain.letGo() }
             let receipts = try await copyMissing(parts, known, session)
             runner.phase(.committing)
             let request = CommitRequest(size: size, sha256: nil, receipts: receipts)
@@ -38,7 +40,7 @@ struct ServerCopyMover: Sendable {
         return try await withThrowingTaskGroup(of: PartReceipt.self) { group in
             var receipts = known
             func startNext() {
-                guard let index = missing.popFirst() else { return }
+                guard !context.drain.isRequested, let index = missing.popFirst() else { return }
                 group.addTask { try await copyOne(parts.part(index), session, journals: parts.count > 1) }
             }
             for _ in 0..<context.limits.connections { startNext() }
@@ -46,6 +48,8 @@ struct ServerCopyMover: Sendable {
                 receipts.append(receipt)
                 startNext()
             }
+            // Told to stop: what was copied is in the journal.
+            guard receipts.count == parts.count else { throw CancellationError() }
             return receipts.sorted { $0.part.index < $1.part.index }
         }
     }

@@ -14,6 +14,7 @@ public struct TransferRunner: Sendable {
     let journal: any TransferJournal
     let resources: PipelineResources
     let limits: TransferLimits
+    let drain: Drain
 
     /// A runner for a claim whose locations were resolved.
     public init(
@@ -22,7 +23,8 @@ public struct TransferRunner: Sendable {
         target: any SinkTarget,
         journal: any TransferJournal,
         resources: PipelineResources,
-        limits: TransferLimits
+        limits: TransferLimits,
+        drain: Drain = Drain()
     ) {
         self.claim = claim
         self.source = source
@@ -30,6 +32,7 @@ public struct TransferRunner: Sendable {
         self.journal = journal
         self.resources = resources
         self.limits = limits
+        self.drain = drain
     }
 
     /// Moves the object, and returns only when it is proven at the sink.
@@ -41,9 +44,10 @@ public struct TransferRunner: Sendable {
         let snapshot = try await journal.snapshot()
         let capabilities = try await target.capabilities
         let existing = try await lookAtTarget()
-        // The first look may bring the first bytes along, but only where it is all but certain that they are wanted.
+        // The first look may bring the first part along, but only where it is all but certain that it is wanted.
         let isWanted = snapshot == nil && existing == nil && !target.mayCopyOnServer(from: source)
-        let opened = try await open(prefetch: isWanted ? capabilities.preferredPart : 0)
+        let firstPart = try PartPlan.partSize(for: 0, capabilities, preferred: limits.partSize)
+        let opened = try await open(prefetch: isWanted ? firstPart : 0)
         // Whoever reads it to its end has no use for it any more, and everyone else never had.
         defer { opened.stream?.cancel() }
         return try await run(opened, existing, snapshot, capabilities)
@@ -93,7 +97,8 @@ public struct TransferRunner: Sendable {
             journal: journal,
             resources: resources,
             limits: limits,
-            meter: meter
+            meter: meter,
+            drain: drain
         )
         let partSize =
             try earlier?.partSize
@@ -131,6 +136,8 @@ public struct TransferRunner: Sendable {
         do {
             let resumed = try await Resume(context: context, session: session, plan: parts, earlier: earlier).run()
             context.meter.settle(resumed.receipts.reduce(0) { $0 + $1.part.range.count })
+            try drain.hold()
+            defer { drain.letGo() }
             phase(.moving)
             let mover = PartMover(
                 context,

@@ -5,14 +5,11 @@ import SluicePipeline
 extension FileSink {
     /// Removes temporaries that no process holds, that are older than `olderThan` and that no journal knows: below the
     /// root, or, where the sink is one file, only those of that file. Links are not followed.
-    package func cleanUp(
-        olderThan: Duration,
-        dryRun: Bool,
-        isLive: @Sendable ([UInt8]) async -> Bool
-    ) async throws -> [String] {
+    ///
+    /// Their names tell that they are Sluice's, and their locks that nobody writes them.
+    package func cleanUp(olderThan: Duration, dryRun: Bool, known: KnownSessions) async throws -> CleanUpReport {
         let youngest = time.wallSeconds() - olderThan.components.seconds
-        var removed: [String] = []
-        var firstError: SluiceError?
+        var report = CleanUpReport()
         var pending = try places()
         while let place = pending.popLast() {
             try Task.checkCancellation()
@@ -21,23 +18,19 @@ extension FileSink {
                 for name in names where place.base == nil || TemporaryName.isOne(name, for: place.base ?? []) {
                     if let below = try place.descend(name) {
                         pending.append(below)
-                    } else if let temporary = try abandoned(name, place, youngest), !(await isLive(temporary.record)) {
-                        CrashPoint.step()
+                    } else if let temporary = try abandoned(name, place, youngest),
+                        try await !known.isLive(temporary.record)
+                    {
                         if !dryRun { try temporary.remove() }
-                        CrashPoint.step()
-                        removed.append(place.path.appending(name).description)
+                        report.removed.append(place.path.appending(name).description)
                     }
                 }
-            } catch {
+            } catch let failure as SystemFailure {
                 // One directory that cannot be read keeps none of the others from being cleaned.
-                firstError = firstError ?? SluiceError(error, "clean up", object: place.path.description)
+                report.failures.append(SluiceError(failure, "clean up", object: place.path.description))
             }
         }
-        if var firstError {
-            firstError.message += "; \(removed.count) temporaries were removed elsewhere"
-            throw firstError
-        }
-        return removed
+        return report
     }
 
     private struct Place {

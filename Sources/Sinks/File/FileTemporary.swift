@@ -109,6 +109,8 @@ struct FileTemporary: Sendable {
     func remove() throws(SystemFailure) {
         do {
             guard try FileIdentity(FileStatus(name, in: directory)) == identity else { return }
+            CrashPoint.step()
+            defer { CrashPoint.step() }
             try SystemFailure.check("unlink") { name.withCPath { unlinkat(directory.raw, $0, 0) } }
         } catch let error where error.number == ENOENT {
             // It is gone: published, or removed before.

@@ -182,6 +182,7 @@ actor S3Session: SinkSession {
             stage(source)
             return PartReceipt(part: part, tag: "", crc32c: nil)
         }
+        CrashPoint.step()
         do {
             let done = try await client.uploadPartCopy(
                 from: source,
@@ -192,6 +193,7 @@ actor S3Session: SinkSession {
                 number: part.index + 1,
                 customerKey: settings.customerKey
             )
+            CrashPoint.step()
             return PartReceipt(part: part, tag: done.etag, crc32c: nil)
         } catch let error as S3Error where error.kind == .preconditionFailed {
             throw SluiceError(
@@ -215,8 +217,10 @@ actor S3Session: SinkSession {
         // The caller's task may be cancelled already, and a request in it would fail at once: this one must not.
         let (client, bucket, key) = (client, connection.bucket, key)
         let task = Task(executorPreference: BlockingExecutor.shared) {
+            CrashPoint.step()
             do {
                 try await client.abortMultipartUpload(bucket: bucket, key: key.s3, uploadID: upload)
+                CrashPoint.step()
                 return true
             } catch {
                 // The first error is the one that counts; `sluice cleanup` finds what is left here.

@@ -44,12 +44,9 @@ public struct S3Sink: Sink {
         return S3Target(connection: connection, key: key, settings: settings)
     }
 
-    /// Aborts unfinished uploads below the location.
-    public func cleanUp(
-        olderThan: Duration,
-        dryRun: Bool,
-        isLive: @Sendable ([UInt8]) async -> Bool
-    ) async throws -> [String] {
+    /// Aborts unfinished uploads below the location. A listing of uploads tells nothing of who made them, so they are
+    /// recognised by the state store: by their id, or, where that was lost, by their key and the time they began.
+    public func cleanUp(olderThan: Duration, dryRun: Bool, known: KnownSessions) async throws -> CleanUpReport {
         let client: S3Client
         let uploads: [S3UnfinishedUpload]
         do {
@@ -58,25 +55,37 @@ public struct S3Sink: Sink {
         } catch {
             throw SluiceError.remote(error, object: location)
         }
-        let limit = client.serverNow.epochSeconds - olderThan.components.seconds
-        var removed: [String] = []
-        for upload in uploads where upload.initiated.map({ $0.epochSeconds <= limit }) ?? true {
+        var report = CleanUpReport()
+        for upload in uploads {
+            let age = upload.initiated.map { Duration.seconds(client.serverNow.epochSeconds - $0.epochSeconds) }
+            guard age ?? olderThan >= olderThan else { continue }
             let record = S3SessionRecord(mode: .multipart, token: "", uploadID: upload.uploadID)
-            if await isLive(record.encoded) { continue }
+            if try await known.isLive(record.encoded) { continue }
             let name = connection.location(upload.key.objectKey)
-            if !dryRun {
-                do {
-                    try await client.abortMultipartUpload(
-                        bucket: connection.bucket,
-                        key: upload.key,
-                        uploadID: upload.uploadID
-                    )
-                } catch {
-                    throw SluiceError.remote(error, object: name)
-                }
+            guard try await known.isOurs(name, age) else {
+                report.foreign += 1
+                continue
             }
-            removed.append("\(name) (unfinished upload)")
+            do {
+                if !dryRun { try await abort(upload, client) }
+                report.removed.append("\(name) (unfinished upload)")
+            } catch {
+                // Anything but a `SluiceError` is a cancellation.
+                let failure = SluiceError.remote(error, object: name)
+                guard let failure = failure as? SluiceError else { throw failure }
+                report.failures.append(failure)
+            }
         }
-        return removed
+        return report
+    }
+
+    private func abort(_ upload: S3UnfinishedUpload, _ client: S3Client) async throws {
+        CrashPoint.step()
+        try await client.abortMultipartUpload(
+            bucket: connection.bucket,
+            key: upload.key,
+            uploadID: upload.uploadID
+        )
+        CrashPoint.step()
     }
 }

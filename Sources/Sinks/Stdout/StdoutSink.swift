@@ -37,11 +37,9 @@ package struct StdoutSink: Sink, SinkTarget {
         return self
     }
 
-    package func cleanUp(
-        olderThan: Duration,
-        dryRun: Bool,
-        isLive: @Sendable ([UInt8]) async -> Bool
-    ) async throws -> [String] { [] }
+    package func cleanUp(olderThan: Duration, dryRun: Bool, known: KnownSessions) async throws -> CleanUpReport {
+        CleanUpReport()
+    }
 
     package func existing() async throws -> StoredObject? { nil }
 

@@ -158,7 +158,7 @@ import Testing
         let second = try await SinkWrite(harness, ObjectKey("k"), [1], resume: saved)
         #expect(await second.session.record != saved.record)
         // Nor does clean-up take it from under them.
-        #expect(try await harness.sink().cleanUp(olderThan: .zero, dryRun: false) { _ in false }.isEmpty)
+        #expect(try await harness.sink().cleanUp(olderThan: .zero, dryRun: false, known: .nothing).removed.isEmpty)
         await first.session.abort()
         await second.session.abort()
         #expect(try directory.temporaries().isEmpty)
@@ -192,7 +192,7 @@ import Testing
         try directory.write("root/.b.sluice-0123456789abcdef.part", [1])
         try directory.write("root/sub/.a.sluice-0123456789abcdef.part", [1])
         let removed = try await FileSink(path: directory.path + "/root/a")
-            .cleanUp(olderThan: .zero, dryRun: false) { _ in false }
+            .cleanUp(olderThan: .zero, dryRun: false, known: .nothing).removed
         #expect(removed == [directory.path + "/root/.a.sluice-0123456789abcdef.part"])
         #expect(try directory.files().count == 2)
     }
