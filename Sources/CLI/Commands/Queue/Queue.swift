@@ -61,7 +61,18 @@ extension QueueTargets {
 
 /// Shows the queue.
 struct QueueList: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "list", abstract: "Show transfers.")
+    static let configuration = CommandConfiguration(
+        commandName: "list",
+        abstract: "Show transfers.",
+        discussion: """
+            A line for each: id, state, priority, share that is stored, source and target, and the last error.
+
+            EXAMPLES
+              sluice queue list
+              sluice queue list --all --job 3
+              sluice queue list --failed --json | jq -r .error
+            """
+    )
 
     @Flag(help: "Only failed and parked ones.")
     var failed = false
