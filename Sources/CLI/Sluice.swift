@@ -20,8 +20,10 @@ struct Sluice: AsyncParsableCommand {
               sluice add --from urls.txt ./downloads/ && sluice run
 
             EXIT STATUS
-              0 all done, 1 some transfers failed, 2 usage or configuration, 3 not authorised, 4 integrity, \
-            5 not found, 6 stopped by a limit you set, 130 interrupted (state saved).
+              0 all done                      1 some transfers failed
+              2 usage or configuration        3 not authorised
+              4 integrity                     5 not found
+              6 stopped by a limit you set    130 interrupted (state saved)
             """,
         version: version,
         subcommands: [

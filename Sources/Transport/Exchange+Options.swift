@@ -45,7 +45,8 @@ extension Exchange {
     }
 
     private func setConnection(_ easy: borrowing EasyHandle) throws(TransportError) {
-        try easy.set(CURLOPT_BUFFERSIZE, configuration.receiveBuffer)
+        let limit = request.downloadGate?.bytesPerSecond
+        try easy.set(CURLOPT_BUFFERSIZE, PacedSize.portion(limit, most: configuration.receiveBuffer))
         try easy.set(CURLOPT_CONNECTTIMEOUT_MS, configuration.connectTimeout.wholeMilliseconds)
         try easy.set(CURLOPT_PROXY, proxy ?? "")
         try easy.set(CURLOPT_NOPROXY, "")

@@ -57,7 +57,8 @@ extension Exchange {
         var portion = min(UInt64(buffer.count), upload.count - upload.position)
         if portion == 0 { return 0 }
         if !sendLedger.isOpen {
-            let most = sendLedger.hasWaited ? Exchange.gatedPortion.limited : Exchange.gatedPortion.free
+            let usual = sendLedger.hasWaited ? Exchange.gatedPortion.limited : Exchange.gatedPortion.free
+            let most = PacedSize.portion(request.uploadGate?.bytesPerSecond, most: usual)
             portion = min(portion, UInt64(most))
             let wait = sendLedger.pass(Int(portion))
             if wait > .zero {
@@ -108,7 +109,8 @@ extension Exchange {
 
     /// Sets the buffers of a new socket.
     func prepareSocket(_ descriptor: Int32) -> Int32 {
-        guard let bytes = request.socketBuffer else { return 0 }
+        let limits = [request.downloadGate, request.uploadGate].compactMap { $0?.bytesPerSecond }
+        guard let bytes = request.socketBuffer ?? PacedSize.socketBuffer(limits.min()) else { return 0 }
         var size = Int32(clamping: bytes)
         for option in [SO_RCVBUF, SO_SNDBUF] {
             // A refused size leaves the kernel's own: slower or less even, never wrong.

@@ -46,7 +46,7 @@ public struct HTTPRequest: Sendable {
     public var idleTimeout: Duration = .seconds(30)
     /// The wait for the answer once a method with a body (PUT, POST, DELETE) is sent, in place of `idleTimeout`.
     public var responseTimeout: Duration = .seconds(120)
-    /// `SO_RCVBUF` and `SO_SNDBUF` of a connection made for this request, in bytes; nil: the kernel's own tuning.
+    /// `SO_RCVBUF` and `SO_SNDBUF` of a connection made for this request, in bytes; nil: by the limits of its gates.
     public var socketBuffer: Int?
     /// Which addresses a connection may go to.
     public var addressPolicy: AddressPolicy = .any

@@ -42,6 +42,8 @@ final class FakeSession: CommandSession {
 
     func run(job: JobID?, watch: Bool) async throws -> RunReport { RunReport(interrupted: interrupts) }
 
+    func noteAdded() {}
+
     func stop() {}
 
     func close() async {}

@@ -65,9 +65,87 @@ struct ProgressTests {
         }
         #expect(line(20).contains("50%") && line(20).contains("model.gguf"))
         #expect(line(16).contains("50%") && line(16).contains("…"))
-        #expect(line(40).contains("50%") && line(40).contains("50 MiB/100 MiB"))
-        #expect(line(80).contains("model.gguf") && line(80).contains("10 MiB/s  0:05"))
-        #expect(line(200).contains("[") && line(200).contains("█"))
+        #expect(line(40) == "model.gguf   ████░░░░   50%    10 MiB/s")
+        #expect(line(80).contains("model.gguf  ") && line(80).hasSuffix("   50%   100 MiB    10 MiB/s     0:05"))
+        #expect(line(80).contains("██████░░░"))
+        #expect(line(200).contains("50 MiB/100 MiB    10 MiB/s     0:05"))
+    }
+
+    @Test("every line of a frame has the same columns, a bar from 38 columns on", arguments: 20...220)
+    func aligned(_ columns: Int) {
+        let model = ProgressTests.model(ProgressTests.names)
+        let lines = ProgressLayout(columns: columns, rows: 40).lines(model, at: .seconds(5))
+        #expect(Set(lines.map { Columns.width($0) }).count == 1)
+        #expect(lines.dropLast().allSatisfy { $0.contains("█") } == (columns >= 38))
+    }
+
+    @Test("one object needs no total; what waits says for how long")
+    func single() {
+        var model = ProgressModel(at: .zero)
+        model.plan([TransferRequest(source: "a", target: "b", host: "h", size: 10)])
+        model.completePlan()
+        _ = model.apply(ProgressTests.event(1, .started(source: "a", target: "b", size: 10)), at: .zero)
+        let refused = SluiceError(.network, "refused")
+        _ = model.apply(ProgressTests.event(1, .retrying(error: refused, after: .seconds(90))), at: .zero)
+        func lines(_ columns: Int, _ seconds: Int) -> [String] {
+            ProgressLayout(columns: columns, rows: 24).lines(model, at: .seconds(seconds))
+        }
+        #expect(lines(80, 20).count == 1)
+        #expect(lines(80, 20)[0].hasSuffix("   waiting     1:10"))
+        #expect(lines(40, 20)[0].hasSuffix("retry 1:10"))
+        #expect(lines(40, 91)[0].hasSuffix("  retrying"))
+    }
+
+    @Test("the lines of good ends fit the window, errors are whole")
+    func endings() {
+        let transfer = ActiveTransfer(
+            id: TransferID(1),
+            source: "s",
+            target: "/home/somebody/models/llama/model-00001-of-00004.safetensors",
+            size: 1000,
+            at: .zero
+        )
+        let text = NoticeText(verbosity: 0)
+        let notice = Notice.finished(transfer, ProgressTests.outcome(1000, moved: 1000))
+        for columns in [40, 80, 200] {
+            let line = text.line(notice, columns: columns) ?? ""
+            #expect(Columns.width(line) <= columns && line.contains("1000 B"), "\(line)")
+        }
+        #expect(text.line(notice, columns: 80)?.contains("matches the published digest") == true)
+        #expect(text.line(notice)?.contains(transfer.target) == true)
+        let error = SluiceError(.notFound, String(repeating: "long ", count: 40))
+        #expect(text.line(.failed(transfer, error, parked: false), columns: 40)?.contains(transfer.target) == true)
+    }
+
+    @Test("an interrupted run says what it moved of what was planned, and how long it took")
+    func summaries() {
+        var model = ProgressTests.model(["a", "b"])
+        let text = NoticeText(verbosity: 0)
+        _ = model.apply(ProgressTests.event(1, .released(.queued)), at: .milliseconds(900))
+        model.plan([
+            TransferRequest(source: "a", target: "b", host: "h"), TransferRequest(source: "c", target: "d", host: "h"),
+        ])
+        let stopped = text.summary(model, RunReport(interrupted: true), at: .seconds(5))
+        #expect(stopped == "0 of 2 files, 100 MiB moved, in 5.0 s, 20 MiB/s")
+        _ = model.apply(
+            ProgressTests.event(2, .finished(ProgressTests.outcome(100 << 20, moved: 100 << 20))),
+            at: .zero
+        )
+        #expect(text.summary(model, RunReport(), at: .seconds(75)).hasPrefix("1 file, 100 MiB, in 1m 15s, "))
+    }
+
+    @Test("the total as a sentence")
+    func sentence() {
+        var model = ProgressTests.model(["a", "b"])
+        #expect(ProgressLayout.sentence(model, at: .seconds(5)) == "0/2 files, 100 MiB, 20 MiB/s")
+        model.plan([
+            TransferRequest(source: "a", target: "b", host: "h", size: 100 << 20),
+            TransferRequest(source: "c", target: "d", host: "h", size: 100 << 20),
+        ])
+        model.completePlan()
+        #expect(
+            ProgressLayout.sentence(model, at: .seconds(5)) == "0/2 files, 50%, 100 MiB of 200 MiB, 20 MiB/s, 0:05 left"
+        )
     }
 
     @Test("never 100 % before the end, then 100 %")
@@ -181,6 +259,9 @@ struct ProgressTests {
         #expect(ClockText.text(.seconds(7)) == "0:07")
         #expect(ClockText.text(.seconds(3 * 3600 + 65)) == "3:01:05")
         #expect(ClockText.text(.seconds(98 * 3600 + 4 * 3600)) == "4d 6h")
+        #expect(ClockText.spoken(.milliseconds(940)) == "0.9 s" && ClockText.spoken(.seconds(34)) == "34 s")
+        #expect(ClockText.spoken(.milliseconds(59_700)) == "1m 00s" && ClockText.spoken(.zero) == "0.0 s")
+        #expect(ClockText.spoken(.seconds(750)) == "12m 30s" && ClockText.spoken(.seconds(11_100)) == "3h 05m")
         #expect(DateText.utc(0) == "1970-01-01T00:00:00Z")
     }
 }

@@ -14,7 +14,7 @@ struct Add: AsyncParsableCommand {
             EXAMPLES
               sluice add https://example.org/model.gguf s3://models/
               sluice add --from urls.txt --priority 10 ./downloads/
-              sluice add -H 'Authorization: env:MODEL_TOKEN' https://example.org/gated.bin ./
+              sluice add -H 'Authorization: env:TOKEN' https://example.org/gated.bin ./
             """
     )
 

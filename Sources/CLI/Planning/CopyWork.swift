@@ -112,12 +112,16 @@ struct CopyWork: Sendable {
     func copyNow(_ session: any CommandSession, _ display: TransferDisplay) async throws -> RunReport {
         let queue = try await session.queue()
         let job = try await queue.beginJob(title, priority: priority)
-        // Batches that arrive while the worker is busy are drained by its next round: one wake-up is enough.
+        // A worker that runs looks at once; batches that come just after its end make it run again, for which one
+        // wake-up is enough.
         let (wakes, wake) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         return try await withThrowingTaskGroup(of: RunReport.self) { group in
             group.addTask {
                 defer { wake.finish() }
-                return try await plan(into: queue, job, in: session, display) { wake.yield() }
+                return try await plan(into: queue, job, in: session, display) {
+                    session.noteAdded()
+                    wake.yield()
+                }
             }
             group.addTask {
                 var report = RunReport()

@@ -68,7 +68,13 @@ struct CommandLineRun: Sendable {
             Output.standard.note(message)
             return Ending(.done)
         }
-        if !message.isEmpty { Output.error.note(message) }
+        if !message.isEmpty {
+            if arguments.contains("--json") {
+                let error = SluiceError(.usage, masked(Sluice.message(for: error)))
+                Output.standard.note(JSONEvents.error(error).text)
+            }
+            Output.error.note(message)
+        }
         return code == .validationFailure ? Ending(.usage) : Ending(code: code.rawValue)
     }
 

@@ -6,13 +6,15 @@ struct NoticeText: Sendable {
     let verbosity: Int
 
     /// Nil if the verbosity asks for nothing.
-    func line(_ notice: Notice) -> String? {
+    ///
+    /// - Parameter columns: of the window that a good end must fit in; nil: whatever it takes. Errors are never cut.
+    func line(_ notice: Notice, columns: Int? = nil) -> String? {
         switch notice {
-        case .finished(let transfer, let outcome): finished(transfer, outcome)
+        case .finished(let transfer, let outcome): finished(transfer, outcome, columns)
         case .failed(let transfer, let error, let parked):
             (parked ? "parked  " : "failed  ") + "\(error.about(place(transfer)))"
         case .retrying(let transfer, let error, let after):
-            verbosity > 0 ? "retry   \(error.about(place(transfer))); next in \(ClockText.text(after))" : nil
+            verbosity > 0 ? "retry   \(error.about(place(transfer))); next in \(ClockText.spoken(after))" : nil
         case .released(let transfer, let state):
             state == .paused || state == .cancelled
                 ? "\(Columns.padded(state.rawValue, to: 9)) \(place(transfer))" : nil
@@ -26,7 +28,7 @@ struct NoticeText: Sendable {
     }
 
     /// What moved, and how it was proven.
-    private func finished(_ transfer: ActiveTransfer, _ outcome: TransferOutcome) -> String {
+    private func finished(_ transfer: ActiveTransfer, _ outcome: TransferOutcome, _ columns: Int?) -> String {
         var parts = ["\(ByteCount(outcome.size))"]
         if outcome.state == .skipped || outcome.moved == 0, outcome.size > 0 { parts.append("nothing moved") }
         switch outcome.proof {
@@ -37,19 +39,34 @@ struct NoticeText: Sendable {
         // `none`: how the digest was kept at the sink, which says something in JSON only.
         if let note = outcome.note, note != "none" { parts.append(Printable.text(note)) }
         let verb = outcome.state == .skipped ? "skipped " : "done    "
-        return verb + place(transfer) + "  " + parts.joined(separator: ", ")
+        guard let columns else { return verb + place(transfer) + "  " + parts.joined(separator: ", ") }
+        return NoticeText.fitted(verb, place(transfer), parts, columns)
+    }
+
+    /// As many parts, the first ones first, as find room beside a name that can still be told from others.
+    private static func fitted(_ verb: String, _ place: String, _ parts: [String], _ columns: Int) -> String {
+        let room = columns - Columns.width(verb) - 2
+        let least = min(Columns.width(place), max(16, columns / 3))
+        var text = parts[0]
+        for part in parts.dropFirst() {
+            let longer = text + ", " + part
+            guard Columns.width(longer) + least <= room else { break }
+            text = longer
+        }
+        return verb + Columns.shortened(place, to: max(1, room - Columns.width(text))) + "  " + text
     }
 
     /// The last line of a command.
     func summary(_ model: ProgressModel, _ report: RunReport, at now: Duration) -> String {
         let took = now - model.startedAt
         let seconds = Double(took.components.seconds) + Double(took.components.attoseconds) * 1e-18
-        var parts = [
-            "\(model.finished) \(model.finished == 1 ? "file" : "files")", "\(ByteCount(model.finishedBytes))",
-        ]
+        let files = report.interrupted ? "\(model.finished) of \(model.totalFiles)" : "\(model.finished)"
+        let noun = (report.interrupted ? model.totalFiles : model.finished) == 1 ? "file" : "files"
+        let bytes = report.interrupted ? "\(ByteCount(model.moved)) moved" : "\(ByteCount(model.finishedBytes))"
+        var parts = ["\(files) \(noun)", bytes]
         if model.skipped > 0 { parts.append("\(model.skipped) skipped") }
         if report.failed > 0 { parts.append("\(report.failed) failed") }
-        parts.append("in \(ClockText.text(took))")
+        parts.append("in \(ClockText.spoken(took))")
         if seconds >= 0.1, model.moved > 0, let rate = UInt64(exactly: (Double(model.moved) / seconds).rounded()) {
             parts.append("\(ByteCount(rate))/s")
         }

@@ -19,7 +19,9 @@ struct Presentation: Sendable {
     init(_ global: GlobalOptions) {
         quiet = global.quiet
         verbosity = global.verbose
-        style = global.json ? .json : Output.error.isTerminal && !global.noProgress && !global.quiet ? .bars : .lines
+        // The trace of -vv writes lines at any time, which bars would be drawn over.
+        let hasBars = Output.error.isTerminal && !global.noProgress && !global.quiet && global.verbose < 2
+        style = global.json ? .json : hasBars ? .bars : .lines
     }
 
     init(style: Style, verbosity: Int = 0, quiet: Bool = false) {

@@ -53,8 +53,9 @@ struct ProgressModel: Sendable {
     private(set) var failed = 0
     /// Bytes of transfers that ended well.
     private(set) var finishedBytes: UInt64 = 0
-    /// Bytes that moved in this process.
-    private(set) var moved: UInt64 = 0
+    /// Bytes that moved in this process, those of transfers under way included.
+    var moved: UInt64 { active.reduce(endedMoved) { $0.addingCapped($1.counted) } }
+    private var endedMoved: UInt64 = 0
     /// What the plan says so far, of sizes that it knows.
     private(set) var plannedFiles = 0
     private(set) var plannedBytes: UInt64 = 0
@@ -82,6 +83,9 @@ struct ProgressModel: Sendable {
 
     /// Bytes of everything planned, if that is known.
     var totalBytes: UInt64? { isPlanComplete && unknownSizes <= 0 ? plannedBytes : nil }
+
+    /// Whether everything that was planned has ended well.
+    var isOver: Bool { isPlanComplete && active.isEmpty && finished >= totalFiles }
 
     /// Objects of the plan; of what is known if there is no plan (`run`).
     var totalFiles: Int { max(plannedFiles, finished + failed + active.count) }
@@ -114,10 +118,10 @@ struct ProgressModel: Sendable {
             return .finished(transfer, outcome)
         case .failed(let error, let parked):
             failed += 1
-            active.removeAll { $0.id == id }
+            end(transfer, moved: transfer.counted)
             return .failed(transfer, error, parked: parked)
         case .released(let state):
-            active.removeAll { $0.id == id }
+            end(transfer, moved: transfer.counted)
             return .released(transfer, state)
         case .phase, .size, .progress:
             if let index { update(index, event.kind, at: now) }
@@ -161,8 +165,12 @@ struct ProgressModel: Sendable {
             plannedBytes = plannedBytes.addingCapped(outcome.size)
         }
         finishedBytes = finishedBytes.addingCapped(outcome.size)
-        moved = moved.addingCapped(outcome.moved)
         if outcome.moved > transfer.counted { window.add(outcome.moved - transfer.counted, at: now) }
+        end(transfer, moved: outcome.moved)
+    }
+
+    private mutating func end(_ transfer: ActiveTransfer, moved: UInt64) {
+        endedMoved = endedMoved.addingCapped(moved)
         active.removeAll { $0.id == transfer.id }
     }
 }

@@ -65,6 +65,9 @@ final class TransferDisplay: Sendable {
 
     private func take(_ batch: [TransferEvent]) {
         let now = time.now()
+        // Bars make a screen of lines that fit; who asks for more, or keeps a log, gets all of them.
+        let columns =
+            presentation.style == .bars && presentation.verbosity == 0 ? Output.error.windowSize?.columns : nil
         var lines: [String] = []
         state.withLock { state in
             for event in batch {
@@ -73,7 +76,7 @@ final class TransferDisplay: Sendable {
                 if presentation.style == .json {
                     let after = event.transfer.flatMap { id in state.model.active.first { $0.id == id } }
                     lines.append(JSONEvents.object(event, after ?? before).text)
-                } else if let notice, isWanted(notice, state.model), let line = text.line(notice) {
+                } else if let notice, isWanted(notice, state.model), let line = text.line(notice, columns: columns) {
                     lines.append(line)
                 }
             }
@@ -114,7 +117,7 @@ final class TransferDisplay: Sendable {
     private func beat() {
         let line: String? = state.withLock { state in
             if state.model.active.isEmpty { return nil }
-            return ProgressLayout(columns: 120, rows: 24).lines(state.model, at: time.now()).last
+            return ProgressLayout.sentence(state.model, at: time.now())
         }
         if let line { Output.error.note("moving  \(line)") }
     }

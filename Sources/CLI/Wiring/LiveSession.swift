@@ -131,6 +131,8 @@ final class LiveSession: CommandSession {
         }
     }
 
+    func noteAdded() { worker.withLock { $0.running }?.noteAdded() }
+
     func stop() {
         let running = worker.withLock { current in
             current.stopped = true

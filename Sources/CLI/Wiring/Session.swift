@@ -31,6 +31,9 @@ protocol CommandSession: Sendable {
     /// Works until the job (nil: the queue) is drained, or for good if `watch`.
     func run(job: JobID?, watch: Bool) async throws -> RunReport
 
+    /// Rows were added to the queue: a worker of this process that runs looks at once.
+    func noteAdded()
+
     /// No new claims; what runs saves its state and is released.
     func stop()
 

@@ -66,12 +66,12 @@ public struct SluiceError: Error, Sendable, CustomStringConvertible {
         return copy
     }
 
-    /// `object: message (cause). remedy`.
+    /// `object: message (cause); remedy`.
     public var description: String {
         var text = object.map { "\($0): " } ?? ""
         text += message
         if let cause { text += " (\(cause))" }
-        if let remedy { text += ". \(remedy)" }
+        if let remedy { text += "; \(remedy)" }
         return text
     }
 }

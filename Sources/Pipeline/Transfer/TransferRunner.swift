@@ -232,11 +232,14 @@ public struct TransferRunner: Sendable {
             )
         }
         if let expected, let actual = request.sha256, actual != expected {
+            let isDemanded = claim.request.expectedSHA256 != nil
             throw SluiceError(
                 .digestMismatch,
                 object: source.location,
-                "the bytes have \(actual), \(expected) is published",
-                remedy: "do not use this copy; try another mirror, or report it to the publisher"
+                "the bytes have \(actual), "
+                    + (isDemanded ? "--sha256 asks for \(expected)" : "\(expected) is published"),
+                remedy: (isDemanded ? "check the digest that you gave, or " : "")
+                    + "try another mirror, or report it to the publisher"
             )
         }
         try await context.retrying.run(host: source.host, object: source.location) {

@@ -137,7 +137,7 @@ final class FileSession: SinkSession {
                     .fileSystem,
                     object: target.location,
                     "the temporary file holds \(size) bytes where \(request.size) were written",
-                    remedy: "Another program changed it: run the command again",
+                    remedy: "another program changed it: run the command again",
                     retry: .restart
                 )
             }
@@ -190,7 +190,7 @@ final class FileSession: SinkSession {
             .exists,
             object: target.location,
             "the file that was to be replaced changed meanwhile: inode:size:mtime:ctime was \(expected), is \(found)",
-            remedy: "Look at it, then run the command again"
+            remedy: "look at it, then run the command again"
         )
     }
 
@@ -201,7 +201,7 @@ final class FileSession: SinkSession {
             .exists,
             object: target.location,
             "\(there) is there already\(ours)",
-            remedy: "Use --overwrite to replace it"
+            remedy: "use --overwrite to replace it"
         )
     }
 

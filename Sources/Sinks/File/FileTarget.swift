@@ -105,7 +105,7 @@ package struct FileTarget: SinkTarget {
                 .exists,
                 object: location,
                 "\(status.kind.rawValue) has the name of the target",
-                remedy: "Remove it, or choose another target: only regular files are replaced"
+                remedy: "remove it, or choose another target: only regular files are replaced"
             )
         }
         return status

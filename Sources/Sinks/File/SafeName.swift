@@ -25,7 +25,7 @@ package struct SafeName: Hashable, Sendable {
                 .unsafeName,
                 object: key.description,
                 "the key does not map to a safe path: \(reason)",
-                remedy: "Rename the object, or leave it out with --exclude"
+                remedy: "rename the object, or leave it out with --exclude"
             )
         }
         self.components = components

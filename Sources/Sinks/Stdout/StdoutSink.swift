@@ -31,7 +31,7 @@ package struct StdoutSink: Sink, SinkTarget {
                 .unsafeName,
                 object: relativeKey.description,
                 "standard output takes one object only",
-                remedy: "Name one object, or copy into a directory"
+                remedy: "name one object, or copy into a directory"
             )
         }
         return self

@@ -67,7 +67,7 @@ struct FileObject: SourceObject {
             .sourceChanged,
             object: location,
             "the file changed while it was read: it was \(info.pin), it is \(now)",
-            remedy: "Copy it when nothing writes to it",
+            remedy: "copy it when nothing writes to it",
             retry: .restart
         )
     }
@@ -87,7 +87,8 @@ struct FileObject: SourceObject {
                 .unsupported,
                 object: location,
                 "this is \(status.kind.rawValue), not a regular file",
-                remedy: status.kind == .directory ? "Use -r to copy a directory" : "Pipe it in and copy from '-'"
+                remedy: status.kind == .directory
+                    ? "name a file, or copy what is below it with cp -r" : "pipe it in and copy from '-'"
             )
         }
         return (file, status)

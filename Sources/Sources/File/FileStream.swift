@@ -85,7 +85,7 @@ final class FileStream: ByteStream {
             .sourceChanged,
             object: location,
             "the file shrank while it was read: it was \(pin), its bytes end at \(offset)",
-            remedy: "Copy it when nothing writes to it",
+            remedy: "copy it when nothing writes to it",
             retry: .restart
         )
     }

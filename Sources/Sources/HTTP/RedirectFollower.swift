@@ -78,7 +78,6 @@ struct RedirectFollower: Sendable {
         }
         request.window = options.window
         request.downloadGate = options.gate
-        request.socketBuffer = options.gate?.bytesPerSecond.map { Int(min(max($0 / 10, 16_384), 4 << 20)) }
         request.onReceived = options.onReceived
         request.idleTimeout = options.idleTimeout
         request.addressPolicy = policy

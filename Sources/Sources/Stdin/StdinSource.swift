@@ -58,7 +58,7 @@ package final class StdinSource: Source, SourceObject {
             .unsupported,
             object: "-",
             "standard input was read already, and cannot be read again",
-            remedy: "Write it to a file first, or run the command again with the same input"
+            remedy: "write it to a file first, or run the command again with the same input"
         )
     }
 }

@@ -50,18 +50,35 @@ extension QueueTargets {
     /// Applies `action` and tells how many transfers it changed. Ids that changed nothing are an error by themselves.
     func apply(_ action: QueueAction, _ verb: String, _ global: GlobalOptions) async throws {
         let presentation = Presentation(global)
-        let (selection, named) = (selection, !ids.isEmpty)
+        let (selection, ids) = (selection, ids)
         try await CommandRun(settings: try SessionSettings(global), presentation: presentation).perform { session in
             let count = try await session.queue().apply(action, to: selection)
             try presentation.changed(count, verb)
-            return named && count == 0 ? .notFound : .done
+            if ids.isEmpty || count > 0 { return .done }
+            throw SluiceError(
+                .notFound,
+                object: ids.map { "\($0)" }.joined(separator: ", "),
+                "no such transfer, or none in a state for this",
+                remedy: "queue list --all shows ids and states"
+            )
         }
     }
 }
 
 /// Shows the queue.
 struct QueueList: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "list", abstract: "Show transfers.")
+    static let configuration = CommandConfiguration(
+        commandName: "list",
+        abstract: "Show transfers.",
+        discussion: """
+            A line for each: id, state, priority, share that is stored, source and target, and the last error.
+
+            EXAMPLES
+              sluice queue list
+              sluice queue list --all --job 3
+              sluice queue list --failed --json | jq -r .error
+            """
+    )
 
     @Flag(help: "Only failed and parked ones.")
     var failed = false
@@ -89,7 +106,9 @@ struct QueueList: AsyncParsableCommand {
         let id = Columns.padded("\(row.id)", to: 8, right: true)
         let state = Columns.padded(row.state.rawValue, to: 9)
         let priority = Columns.padded("\(row.priority)", to: 5, right: true)
-        let share = row.size.map { Percent.text(done: row.done, of: $0, finished: row.state == .done) } ?? "   -"
+        let share =
+            row.size.map { Percent.text(done: row.done, of: $0, finished: row.state == .done || row.state == .skipped) }
+            ?? "   -"
         let places = "\(Redact.location(row.source)) -> \(Redact.location(row.target))"
         return "\(id)  \(state)  \(priority)  \(share)  \(places)" + (row.error.map { "  (\($0))" } ?? "")
     }
