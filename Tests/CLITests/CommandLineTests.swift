@@ -91,6 +91,20 @@ struct CommandLineTests {
         #expect(ExitStatus.of(failures: [.notFound, .notAuthorised]) == .someFailed)
         #expect(ExitStatus.of(failures: [.exists]) == .someFailed)
         #expect(RunReport(failures: [.notFound: 1], interrupted: true).status == .interrupted)
+        #expect(RunReport(failures: [.notFound: 1], interrupted: true, isLimited: true).status == .limit)
+        #expect(RunReport(failures: [.notFound: 1], isLimited: true).status == .notFound)
+    }
+
+    @Test("a path that is no UTF-8 becomes its URL; other words that are none are refused")
+    func bytes() throws {
+        let name: [UInt8] = [0x2F, 0x61, 0xFF]
+        #expect(try ArgumentText.text(of: Array("s3://b/ä".utf8), after: nil) == "s3://b/ä")
+        #expect(try ArgumentText.text(of: name, after: "-r") == "file:///a%ff")
+        #expect(try ArgumentText.text(of: name + [0x2F], after: nil) == "file:///a%ff/")
+        #expect(LocalPath("file:///a%ff/")?.bytes == name)
+        for (words, previous) in [(Array("--json=".utf8), nil), (Array("s3://b/".utf8), nil), ([0x2F], "--state")] {
+            #expect(throws: SluiceError.self) { try ArgumentText.text(of: words + [0xFF], after: previous) }
+        }
     }
 
     @Test("stored settings hold names, not secrets, and do not depend on the pace")

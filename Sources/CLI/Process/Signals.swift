@@ -80,6 +80,11 @@ enum Signals {
     /// Ends the process by the signal's default action, so that a shell's loop ends too.
     static func end(by signal: Int32) -> Never {
         Glibc.signal(signal, SIG_DFL)
+        // raise(3) is to this thread, and libdispatch's threads block every signal.
+        var set = sigset_t()
+        sigemptyset(&set)
+        sigaddset(&set, signal)
+        pthread_sigmask(SIG_UNBLOCK, &set, nil)
         raise(signal)
         exit(128 + signal)
     }

@@ -78,14 +78,18 @@ final class LiveSession: CommandSession {
     private func openStore() throws -> StateStore {
         try store.withLock { store in
             if let store { return store }
-            let location =
-                try settings.stateFile.map { StateLocation(path: $0) }
-                ?? StateLocation.standard(environment: LiveSession.environment())
-            let opened = try StateStore(location)
+            let opened = try StateStore(stateLocation())
             store = opened
             return opened
         }
     }
+
+    private func stateLocation() throws -> StateLocation {
+        try settings.stateFile.map { StateLocation(path: $0) }
+            ?? StateLocation.standard(environment: LiveSession.environment())
+    }
+
+    func moveStateAside() throws -> String { try stateLocation().moveAside(wallSeconds: time.wallSeconds()) }
 
     func run(job: JobID?, watch: Bool) async throws -> RunReport {
         let store = try openStore()
@@ -94,6 +98,7 @@ final class LiveSession: CommandSession {
             resolver: resolver,
             configuration: WorkerConfiguration(
                 transfers: settings.transfers,
+                perHost: settings.perHost,
                 limits: TransferLimits(connections: settings.connections, partSize: settings.partSize?.bytes)
             ),
             resources: resources
