@@ -12,6 +12,7 @@ final class LiveSession: CommandSession {
     let events: EventStream
     let time: any TimeSource = SystemTime()
     private let settings: SessionSettings
+    private let descriptors: DescriptorBudget
     private let resources: PipelineResources
     private let connections: Connections
     private let resolver: Resolver
@@ -23,6 +24,11 @@ final class LiveSession: CommandSession {
 
     init(_ settings: SessionSettings) {
         self.settings = settings
+        descriptors = DescriptorBudget(
+            limit: DescriptorBudget.limit(),
+            lanes: settings.connections,
+            transfers: settings.transfers
+        )
         resources = PipelineResources(
             memory: settings.memory,
             up: settings.bandwidth.up,
@@ -33,6 +39,7 @@ final class LiveSession: CommandSession {
         connections = Connections(
             http: settings.http,
             verbose: settings.verbosity > 1,
+            sockets: descriptors.sockets,
             pool: resources.pool,
             environment: LiveSession.environment()
         )
@@ -97,9 +104,9 @@ final class LiveSession: CommandSession {
             queue: store,
             resolver: resolver,
             configuration: WorkerConfiguration(
-                transfers: settings.transfers,
+                transfers: descriptors.transfers,
                 perHost: settings.perHost,
-                limits: TransferLimits(connections: settings.connections, partSize: settings.partSize?.bytes)
+                limits: TransferLimits(connections: descriptors.lanes, partSize: settings.partSize?.bytes)
             ),
             resources: resources
         )
