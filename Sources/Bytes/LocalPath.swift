@@ -11,7 +11,13 @@ package struct LocalPath: Hashable, Sendable, CustomStringConvertible {
 
     /// Nil for an empty path, one with a NUL, and a `file:` URL of another host.
     package init?(_ text: String) {
-        guard let typed = LocalPath.typedBytes(text), !typed.isEmpty, !typed.contains(0) else { return nil }
+        guard let typed = LocalPath.typedBytes(text) else { return nil }
+        self.init(typed: typed)
+    }
+
+    /// A path as it was typed, relative to the working directory or absolute. Nil for an empty one and one with a NUL.
+    package init?(typed: [UInt8]) {
+        guard !typed.isEmpty, !typed.contains(0) else { return nil }
         let absolute: [UInt8]
         if typed.first == LocalPath.slash {
             absolute = typed

@@ -33,7 +33,13 @@ struct Sluice: AsyncParsableCommand {
     )
 
     static func main() async {
-        let start = Hardening.prepare()
+        let start: Hardening.Start
+        do {
+            start = try Hardening.prepare()
+        } catch {
+            Output.error.note("sluice: \(error)")
+            Glibc.exit(ExitStatus(error.code).rawValue)
+        }
         // Scripts ask for the version often: no parser, no state, no libcurl.
         if start.arguments == ["--version"] {
             Output.standard.note(version)

@@ -22,12 +22,21 @@ extension Database {
     }
 }
 
+/// A row that holds what nothing of ours writes. `StateFault` makes the user's error of it.
+struct DamagedRow: Error {
+    let what: String
+
+    init(_ what: String) {
+        self.what = what
+    }
+}
+
 extension Row {
     /// A column that must hold a value. GRDB's own subscripts trap on a value of another type; a damaged file must
     /// give an error.
     func required<Value: DatabaseValueConvertible>(_ name: String) throws -> Value {
         guard let value: Value = optional(name) else {
-            throw SluiceError(.state, "the state file is damaged: a row without a valid `\(name)`")
+            throw DamagedRow("a row without a valid `\(name)`")
         }
         return value
     }

@@ -28,7 +28,7 @@ extension JournalSnapshot {
         try db.rows("SELECT * FROM part WHERE transfer = ? ORDER BY idx", [id.value]).map { row in
             guard let lower = row.byteCount("lower"), let upper = row.byteCount("upper"),
                 let digests = DigestText.decode(try row.required("digests"))
-            else { throw SluiceError(.state, "the state file is damaged: a part's row of transfer \(id)") }
+            else { throw DamagedRow("a part's row of transfer \(id)") }
             return PartReceipt(
                 part: Part(index: try row.required("idx"), range: ByteRange(lower, upper)),
                 tag: try row.required("tag"),
@@ -42,7 +42,7 @@ extension JournalSnapshot {
         var parts: [Int: Digest] = [:]
         for row in try db.rows("SELECT idx, crc32c FROM hashed_part WHERE transfer = ?", [id.value]) {
             guard let digest = Digest(.crc32c, bytes: row.bytes("crc32c") ?? []) else {
-                throw SluiceError(.state, "the state file is damaged: a hashed part of transfer \(id)")
+                throw DamagedRow("a hashed part of transfer \(id)")
             }
             parts[try row.required("idx")] = digest
         }

@@ -7,8 +7,11 @@ import SluicePipeline
 enum StateFault {
     /// Any failure of a database call, told of the state file; our own errors pass unchanged.
     static func from(_ error: any Error, path: String) -> any Error {
-        guard let failure = error as? DatabaseError else { return error }
-        return from(failure, path: path)
+        switch error {
+        case let failure as DatabaseError: return from(failure, path: path)
+        case let damage as DamagedRow: return corrupt(path, damage.what)
+        default: return error
+        }
     }
 
     /// SQLite's primary result codes (sqlite.org/rescode.html) that a user can do something about.
@@ -53,7 +56,7 @@ enum StateFault {
         SluiceError(
             .state,
             object: path,
-            "the state file is damaged; nothing was changed",
+            "the state file is damaged",
             remedy: "move it aside with `sluice queue move-aside` and run the commands again: bytes at the targets"
                 + " are verified, not trusted",
             cause: cause

@@ -67,8 +67,9 @@ package struct StateLocation: Sendable {
         if status.st_mode & 0o077 != 0, fchmod(file.raw, 0o600) != 0 {
             throw StateFault.system("fchmod", path, errno)
         }
-        if status.st_size == 0, wasMade, access(madeMark, F_OK) == 0 {
-            throw StateFault.corrupt(path, "the file was cut to 0 bytes")
+        // SQLite takes a file of one byte for an empty one (os_unix.c, unixFileSize).
+        if status.st_size == 1 || (status.st_size == 0 && wasMade && access(madeMark, F_OK) == 0) {
+            throw StateFault.corrupt(path, "the file was cut to \(ByteCount(UInt64(status.st_size)))")
         }
     }
 

@@ -14,6 +14,7 @@ enum StateOpening {
                 try setJournal(db, location)
                 if !dead.isEmpty { try checkPages(db, location) }
                 try db.inTransaction(.immediate) {
+                    if !dead.isEmpty { try checkLength(db, location) }
                     try makeTables(db)
                     for worker in dead { try Leases.void(worker, now: now, db) }
                     CrashPoint.step()
@@ -90,6 +91,21 @@ enum StateOpening {
     private static func checkPages(_ db: Database, _ location: StateLocation) throws {
         let findings = try String.fetchAll(db, sql: "PRAGMA quick_check(3)")
         if findings != ["ok"] { throw StateFault.corrupt(location.path, findings.joined(separator: "; ")) }
+    }
+
+    /// SQLite reads what is missing of the last page as zeros. Within the transaction, because nobody else changes the
+    /// length then.
+    private static func checkLength(_ db: Database, _ location: StateLocation) throws {
+        let expected = try number(db, "PRAGMA page_size") * number(db, "PRAGMA page_count")
+        let found: UInt64
+        do {
+            found = try FileStatus(Array(location.path.utf8), following: true).size
+        } catch {
+            throw StateFault.system(error.call, location.path, error.number)
+        }
+        // Pages that were allocated beyond the database's end belong to nobody and are left to SQLite.
+        guard found < UInt64(clamping: expected) else { return }
+        throw StateFault.corrupt(location.path, "the file has \(found) bytes of \(expected)")
     }
 
     /// Within the transaction, because two processes may find the same empty file.

@@ -12,7 +12,7 @@ final class StoreClock: Sendable {
         var monotonic: Int64
     }
 
-    /// A reading in whole seconds can be off by one; more than two means that the clock was set.
+    /// A clock that tells whole seconds can be off by one; more than two means that the clock was set.
     private static let tolerance: Int64 = 2_000
 
     private let time: any TimeSource
@@ -20,13 +20,13 @@ final class StoreClock: Sendable {
 
     init(_ time: any TimeSource) {
         self.time = time
-        reading = Mutex(Reading(wall: time.wallSeconds() * 1_000, monotonic: time.now().milliseconds))
+        reading = Mutex(Reading(wall: time.wallMilliseconds(), monotonic: time.now().milliseconds))
     }
 
     /// Milliseconds since 1970.
     func now() -> Int64 {
         let monotonic = time.now().milliseconds
-        let wall = time.wallSeconds() * 1_000
+        let wall = time.wallMilliseconds()
         return reading.withLock { reading in
             let derived = reading.wall + (monotonic - reading.monotonic)
             if abs(derived - wall) <= Self.tolerance { return derived }

@@ -6,7 +6,7 @@ extension TransferRequest {
     init(_ row: Row) throws {
         let overwrite: String = try row.required("overwrite")
         guard let overwrite = OverwritePolicy(rawValue: overwrite) else {
-            throw SluiceError(.state, "the state file is damaged: `\(overwrite)` is no overwrite policy")
+            throw DamagedRow("`\(overwrite)` is no overwrite policy")
         }
         let needsCommand: Int = try row.required("needs_command")
         self.init(

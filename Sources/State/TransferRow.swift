@@ -41,7 +41,7 @@ package struct TransferRow: Sendable {
         request = try TransferRequest(row)
         let name: String = try row.required("state")
         guard let state = TransferState(rawValue: name) else {
-            throw SluiceError(.state, "the state file is damaged: `\(name)` is no state of a transfer")
+            throw DamagedRow("`\(name)` is no state of a transfer")
         }
         self.state = state
         wanted = (row.optional("wanted") as String?).flatMap { TransferState(rawValue: $0) }

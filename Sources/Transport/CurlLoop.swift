@@ -37,7 +37,7 @@ final class CurlLoop: @unchecked Sendable {
         self.multi = multi
         // h2 of 7.88.1 can report a cut body as complete; a connection carries one transfer.
         sluice_multi_setopt_long(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING)
-        sluice_multi_setopt_long(multi, CURLMOPT_MAXCONNECTS, CurlLoop.handleLimit)
+        sluice_multi_setopt_long(multi, CURLMOPT_MAXCONNECTS, min(configuration.connections, CurlLoop.handleLimit))
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         pthread_attr_setstacksize(&attributes, 1 << 20)

@@ -91,6 +91,31 @@ struct CommandLineTests {
         #expect(ExitStatus.of(failures: [.notFound, .notAuthorised]) == .someFailed)
         #expect(ExitStatus.of(failures: [.exists]) == .someFailed)
         #expect(RunReport(failures: [.notFound: 1], interrupted: true).status == .interrupted)
+        #expect(RunReport(failures: [.notFound: 1], interrupted: true, isLimited: true).status == .limit)
+        #expect(RunReport(failures: [.notFound: 1], isLimited: true).status == .notFound)
+    }
+
+    @Test(
+        "few descriptors mean fewer lanes and transfers, many mean what was asked for",
+        arguments: [(1 << 20, 64, 512, 64), (1024, 4, 100, 64), (64, 16, 100, 13), (32, 16, 100, 2), (0, 1, 1, 2)]
+    )
+    func descriptors(_ limit: Int, _ lanes: Int, _ transfers: Int, _ sockets: Int) {
+        let budget = DescriptorBudget(limit: UInt64(limit), lanes: lanes, transfers: transfers)
+        #expect(budget.sockets == sockets && budget.lanes >= 1 && budget.transfers >= 1)
+        if limit > 1000 { #expect(budget.lanes == lanes && budget.transfers == transfers) }
+        if limit > 30 { #expect(24 + budget.sockets + budget.transfers * (2 + budget.lanes) <= limit) }
+    }
+
+    @Test("a path that is no UTF-8 becomes its URL; other words that are none are refused")
+    func bytes() throws {
+        let name: [UInt8] = [0x2F, 0x61, 0xFF]
+        #expect(try ArgumentText.text(of: Array("s3://b/ä".utf8), after: nil) == "s3://b/ä")
+        #expect(try ArgumentText.text(of: name, after: "-r") == "file:///a%ff")
+        #expect(try ArgumentText.text(of: name + [0x2F], after: nil) == "file:///a%ff/")
+        #expect(LocalPath("file:///a%ff/")?.bytes == name)
+        for (words, previous) in [(Array("--json=".utf8), nil), (Array("s3://b/".utf8), nil), ([0x2F], "--state")] {
+            #expect(throws: SluiceError.self) { try ArgumentText.text(of: words + [0xFF], after: previous) }
+        }
     }
 
     @Test("stored settings hold names, not secrets, and do not depend on the pace")

@@ -26,6 +26,8 @@ final class FakeSession: CommandSession {
 
     func queue() async throws -> any CommandQueue { added }
 
+    func moveStateAside() throws -> String { "" }
+
     func source(_ location: Location) throws -> any Source {
         FakeSource(location: location.text, items: listings[location.text], endless: endless.withLock { $0 })
     }

@@ -230,6 +230,14 @@ import Testing
         #expect(await fixture.failure(FakeSource(bytes), sink)?.code == .exists)
         #expect(sink.object() == [7])
 
+        // Of the same length: the bytes decide.
+        sink.put(TestBytes.make(1000, seed: 9))
+        #expect(await fixture.failure(FakeSource(bytes), sink)?.code == .exists)
+        sink.put(bytes)
+        #expect(try await fixture.run(FakeSource(bytes), sink).state == .done)
+        #expect(sink.object() == bytes)
+        sink.put([7])
+
         fixture.overwrite = .skip
         #expect(try await fixture.run(FakeSource(bytes), sink).state == .skipped)
         #expect(sink.object() == [7])

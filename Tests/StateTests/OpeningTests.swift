@@ -123,11 +123,15 @@ struct OpeningTests {
         #expect(try directory.read("state.db") == before)
     }
 
-    @Test("refuses a file that was cut, to nothing or in the middle", arguments: [0, 100, 4_096, 20_000])
+    @Test(
+        "refuses a file that was cut, to nothing, in the middle or by a byte",
+        arguments: [0, 1, 100, 4_096, 20_000, -1]
+    )
     func cut(length: Int) async throws {
         try await fill(300)
         try directory.leaveDeadWorker()
-        try directory.write(Array(try directory.read("state.db").prefix(length)), to: "state.db")
+        let whole = try directory.read("state.db")
+        try directory.write(Array(whole.prefix(length < 0 ? whole.count + length : length)), to: "state.db")
         #expect(try openingError()?.message.contains("damaged") == true)
     }
 

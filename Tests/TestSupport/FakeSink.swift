@@ -277,7 +277,8 @@ public final class FakeSession: SinkSession {
         guard UInt64(bytes.count) == request.size else {
             throw SluiceError(.badAnswer, object: target.location, "\(bytes.count) bytes, not \(request.size)")
         }
-        if state.objects[target.name] != nil, plan.overwrite == .refuse {
+        if let there = state.objects[target.name], plan.overwrite == .refuse {
+            if there == bytes { return target.stored(there, state.generation) }
             throw SluiceError(.exists, object: target.location, "something is there")
         }
         state.objects[target.name] = bytes

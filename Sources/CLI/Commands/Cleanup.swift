@@ -1,27 +1,6 @@
 import ArgumentParser
 import SluicePipeline
 
-/// An age: `90s`, `30m`, `24h`, `7d`.
-struct AgeArgument: Hashable, Sendable, ExpressibleByArgument, CustomStringConvertible {
-    var seconds: Int64
-
-    init?(argument: String) {
-        let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
-        guard let unit = argument.last.flatMap({ units[$0] }), let count = Int64(argument.dropLast()), count >= 0 else {
-            return nil
-        }
-        let (product, overflow) = count.multipliedReportingOverflow(by: unit)
-        if overflow { return nil }
-        seconds = product
-    }
-
-    init(hours: Int64) { seconds = hours * 3600 }
-
-    var duration: Duration { .seconds(seconds) }
-
-    var description: String { seconds % 3600 == 0 ? "\(seconds / 3600)h" : "\(seconds)s" }
-}
-
 /// Removes what dead runs left behind.
 struct Cleanup: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -38,7 +17,7 @@ struct Cleanup: AsyncParsableCommand {
     )
 
     @Option(name: .customLong("older-than"), help: .init("Leave younger ones alone (s, m, h, d).", valueName: "age"))
-    var olderThan = AgeArgument(hours: 24)
+    var olderThan = DurationArgument(hours: 24)
     @Flag(name: [.customShort("n"), .customLong("dry-run")], help: "Show what would be removed; remove nothing.")
     var dryRun = false
     @Argument(help: .init("Buckets, prefixes and directories.", valueName: "location"))

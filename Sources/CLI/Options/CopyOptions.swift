@@ -18,7 +18,7 @@ struct CopyOptions: ParsableArguments {
     @Flag(name: .customLong("no-clobber"), help: "Leave alone what is there, whatever it holds.")
     var noClobber = false
 
-    @Option(help: .init("Higher runs earlier.", valueName: "n"))
+    @Option(parsing: .unconditional, help: .init("Higher runs earlier, -1000 to 1000.", valueName: "n"))
     var priority = 0
 
     @Argument(help: .init("Sources, then the target.", valueName: "location"))

@@ -9,6 +9,12 @@ struct EngineOptions: ParsableArguments {
     @Option(help: .init("Objects at a time.", valueName: "n"))
     var transfers = 4
 
+    @Option(
+        name: .customLong("per-host"),
+        help: .init("Objects at a time of one host.", discussion: "Default: as many as --transfers.", valueName: "n")
+    )
+    var perHost: Int?
+
     @Option(help: .init("Connections per object, at most.", valueName: "n"))
     var connections = 4
 
@@ -27,10 +33,17 @@ struct EngineOptions: ParsableArguments {
     )
     var bwlimit = BandwidthLimit.off
 
+    @Option(
+        name: .customLong("max-duration"),
+        help: .init("Stop in good order after so long (s, m, h, d), with status 6.", valueName: "time")
+    )
+    var maxDuration: DurationArgument?
+
     func validate() throws {
         // One chunk is 1 MiB; below a handful of them nothing overlaps.
         if memory < .mebibytes(8) { throw ValidationError("--memory must be 8M or more") }
         if !(1...512).contains(transfers) { throw ValidationError("--transfers must be 1 to 512") }
+        if let perHost, !(1...512).contains(perHost) { throw ValidationError("--per-host must be 1 to 512") }
         if !(1...64).contains(connections) { throw ValidationError("--connections must be 1 to 64") }
         if let partSize, partSize < .kibibytes(64) || partSize > .gibibytes(5) {
             throw ValidationError("--part-size must be 64K to 5G")

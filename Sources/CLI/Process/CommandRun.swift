@@ -32,22 +32,31 @@ struct CommandRun: Sendable {
     ) async throws {
         try await perform { session in
             let display = TransferDisplay(presentation, time: session.time)
-            let (result, signal) = await watch(session, display, body)
+            let (result, stop) = await watch(session, display, body)
             switch result {
             case .failure(let error): throw error
-            case .success(let report):
+            case .success(var report):
+                report.isLimited = report.interrupted && stop == .limit
                 display.summarise(report)
                 guard report.interrupted else { return report.status }
-                Output.error.note("sluice: interrupted; state saved, run the same command to continue")
-                throw Ending(.interrupted, signal: signal == SIGINT ? SIGINT : nil)
+                Output.error.note("sluice: \(reason(stop)); state saved, run the same command to continue")
+                throw Ending(report.status, signal: stop == .signal(SIGINT) ? SIGINT : nil)
             }
         }
+    }
+
+    /// What ends a run before its work is done.
+    private enum Stop: Sendable, Equatable {
+        case signal(Int32)
+        /// `--max-duration` is over.
+        case limit
     }
 
     private enum Step: Sendable {
         case worked(Result<RunReport, any Error>)
         case shown
-        case interrupted(Int32?)
+        /// Nil: whoever waited for it was cancelled.
+        case stopped(Stop?)
         case graceOver
     }
 
@@ -55,39 +64,53 @@ struct CommandRun: Sendable {
         _ session: any CommandSession,
         _ display: TransferDisplay,
         _ body: @escaping @Sendable (any CommandSession, TransferDisplay) async throws -> RunReport
-    ) async -> (Result<RunReport, any Error>, signal: Int32?) {
+    ) async -> (Result<RunReport, any Error>, Stop?) {
         let subscription = session.events.subscribe()
         return await withTaskGroup(of: Step.self) { group in
             group.addTask {
                 await display.show(subscription)
                 return .shown
             }
-            group.addTask { .interrupted(await Signals.firstInterrupt()) }
+            group.addTask { .stopped(await Signals.firstInterrupt().map { Stop.signal($0) }) }
+            if let limit = settings.maxDuration {
+                group.addTask { await CommandRun.slept(limit, session.time) ? .stopped(.limit) : .stopped(nil) }
+            }
             group.addTask { .worked(await CommandRun.result { try await body(session, display) }) }
             var result: Result<RunReport, any Error> = .success(RunReport())
-            var received: Int32?
+            var received: Stop?
             for await step in group {
                 switch step {
                 case .shown: group.cancelAll()
                 case .worked(let ended):
                     result = ended
                     session.events.close()
-                case .interrupted(let signal?):
-                    received = signal
-                    display.say("sluice: stopping: parts in flight are being saved; once more to stop at once")
+                case .stopped(let stop?):
+                    if received != nil { continue }
+                    received = stop
+                    let hint = stop == .limit ? "" : "; once more to stop at once"
+                    display.say("sluice: stopping: parts in flight are being saved\(hint)")
                     session.stop()
-                    let time = session.time
+                    // Cancelled is as good as over: the work ended in time.
                     group.addTask {
-                        // Cancelled is as good as over: the work ended in time.
-                        do { try await time.sleep(for: CommandRun.grace) } catch { return .interrupted(nil) }
-                        return .graceOver
+                        await CommandRun.slept(CommandRun.grace, session.time) ? .graceOver : .stopped(nil)
                     }
-                case .interrupted(nil): continue
-                case .graceOver: CommandRun.giveUp(received ?? SIGINT)
+                case .stopped(nil): continue
+                case .graceOver: giveUp(received)
                 }
             }
             return (result, received)
         }
+    }
+
+    /// False if the task was cancelled before.
+    private static func slept(_ duration: Duration, _ time: any TimeSource) async -> Bool {
+        do { try await time.sleep(for: duration) } catch { return false }
+        return true
+    }
+
+    private func reason(_ stop: Stop?) -> String {
+        guard stop == .limit, let limit = settings.maxDuration else { return "interrupted" }
+        return "stopped after \(limit.components.seconds) s, as --max-duration says"
     }
 
     private static func result(_ body: () async throws -> RunReport) async -> Result<RunReport, any Error> {
@@ -95,9 +118,10 @@ struct CommandRun: Sendable {
     }
 
     /// The journal is made for kill -9: what is not saved by now is moved again.
-    private static func giveUp(_ signal: Int32) -> Never {
-        Output.error.note("sluice: interrupted; some parts in flight were not saved, run the same command to continue")
-        if signal == SIGINT { Signals.end(by: signal) }
-        _exit(ExitStatus.interrupted.rawValue)
+    private func giveUp(_ stop: Stop?) -> Never {
+        let reason = reason(stop)
+        Output.error.note("sluice: \(reason); some parts in flight were not saved, run the same command to continue")
+        if stop == .signal(SIGINT) { Signals.end(by: SIGINT) }
+        _exit((stop == .limit ? ExitStatus.limit : .interrupted).rawValue)
     }
 }

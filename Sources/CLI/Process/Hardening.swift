@@ -15,9 +15,11 @@ enum Hardening {
 
     /// Copies the arguments, overwrites the secrets among them where `ps` reads them, forbids core dumps and
     /// tracing, keeps new files private, and raises the number of open files.
-    static func prepare() -> Start {
+    ///
+    /// - Throws: `.usage` for an argument that no text can stand for.
+    static func prepare() throws(SluiceError) -> Start {
         signal(SIGPIPE, SIG_IGN)
-        let arguments = Array(CommandLine.arguments.dropFirst())
+        let arguments = try ArgumentText.ofProcess()
         let secrets = scrubProcessList(arguments)
         // Best effort, all three: a kernel that refuses takes nothing from the transfers.
         _ = sluice_forbid_dumps()

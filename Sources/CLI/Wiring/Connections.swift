@@ -22,13 +22,21 @@ final class Connections: Sendable {
 
     private let http: SessionSettings.HTTP
     private let verbose: Bool
+    private let sockets: Int
     private let pool: BufferPool
     private let environment: [String: String]
     private let state = Mutex(State())
 
-    init(http: SessionSettings.HTTP, verbose: Bool, pool: BufferPool, environment: [String: String]) {
+    init(
+        http: SessionSettings.HTTP,
+        verbose: Bool,
+        sockets: Int,
+        pool: BufferPool,
+        environment: [String: String]
+    ) {
         self.http = http
         self.verbose = verbose
+        self.sockets = sockets
         self.pool = pool
         self.environment = environment
     }
@@ -39,6 +47,7 @@ final class Connections: Sendable {
         return state.withLock { state in
             if let known = state.transports[trusted ?? ""] { return known }
             var configuration = TransportConfiguration()
+            configuration.connections = sockets
             configuration.caFile = trusted
             configuration.insecure = http.insecure
             configuration.proxy = http.proxy.map { .url($0.exposed) } ?? .environment(environment)

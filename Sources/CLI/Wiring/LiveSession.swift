@@ -12,6 +12,7 @@ final class LiveSession: CommandSession {
     let events: EventStream
     let time: any TimeSource = SystemTime()
     private let settings: SessionSettings
+    private let descriptors: DescriptorBudget
     private let resources: PipelineResources
     private let connections: Connections
     private let resolver: Resolver
@@ -23,6 +24,11 @@ final class LiveSession: CommandSession {
 
     init(_ settings: SessionSettings) {
         self.settings = settings
+        descriptors = DescriptorBudget(
+            limit: DescriptorBudget.limit(),
+            lanes: settings.connections,
+            transfers: settings.transfers
+        )
         resources = PipelineResources(
             memory: settings.memory,
             up: settings.bandwidth.up,
@@ -33,6 +39,7 @@ final class LiveSession: CommandSession {
         connections = Connections(
             http: settings.http,
             verbose: settings.verbosity > 1,
+            sockets: descriptors.sockets,
             pool: resources.pool,
             environment: LiveSession.environment()
         )
@@ -78,14 +85,18 @@ final class LiveSession: CommandSession {
     private func openStore() throws -> StateStore {
         try store.withLock { store in
             if let store { return store }
-            let location =
-                try settings.stateFile.map { StateLocation(path: $0) }
-                ?? StateLocation.standard(environment: LiveSession.environment())
-            let opened = try StateStore(location)
+            let opened = try StateStore(stateLocation())
             store = opened
             return opened
         }
     }
+
+    private func stateLocation() throws -> StateLocation {
+        try settings.stateFile.map { StateLocation(path: $0) }
+            ?? StateLocation.standard(environment: LiveSession.environment())
+    }
+
+    func moveStateAside() throws -> String { try stateLocation().moveAside(wallSeconds: time.wallSeconds()) }
 
     func run(job: JobID?, watch: Bool) async throws -> RunReport {
         let store = try openStore()
@@ -93,8 +104,9 @@ final class LiveSession: CommandSession {
             queue: store,
             resolver: resolver,
             configuration: WorkerConfiguration(
-                transfers: settings.transfers,
-                limits: TransferLimits(connections: settings.connections, partSize: settings.partSize?.bytes)
+                transfers: descriptors.transfers,
+                perHost: settings.perHost,
+                limits: TransferLimits(connections: descriptors.lanes, partSize: settings.partSize?.bytes)
             ),
             resources: resources
         )

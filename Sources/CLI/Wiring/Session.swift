@@ -16,6 +16,9 @@ protocol CommandSession: Sendable {
     /// The queue. Opens the state store at the first call: commands that only look never touch it.
     func queue() async throws -> any CommandQueue
 
+    /// Renames a state file that cannot be used, and returns its new path. The next command makes a new one.
+    func moveStateAside() throws -> String
+
     /// The source at a location; throws `.usage` if nothing serves its scheme.
     func source(_ location: Location) throws -> any Source
 
@@ -107,17 +110,23 @@ struct RunReport: Sendable, Equatable {
     var failures: [SluiceError.Code: Int] = [:]
     /// Whether it was stopped before the queue was drained.
     var interrupted = false
+    /// Whether what stopped it was a limit that the user had set.
+    var isLimited = false
 
     mutating func merge(_ other: RunReport) {
         states.merge(other.states, uniquingKeysWith: +)
         failures.merge(other.failures, uniquingKeysWith: +)
         interrupted = interrupted || other.interrupted
+        isLimited = isLimited || other.isLimited
     }
 
     /// Transfers that failed or are parked, and sources that could not be planned.
     var failed: Int { failures.values.reduce(0, +) }
 
-    var status: ExitStatus { interrupted ? .interrupted : .of(failures: failures.keys) }
+    var status: ExitStatus {
+        guard interrupted else { return .of(failures: failures.keys) }
+        return isLimited ? .limit : .interrupted
+    }
 }
 
 /// Removes objects of one place.

@@ -16,6 +16,10 @@ struct SessionSettings: Sendable {
     var memory = ByteCount.mebibytes(256)
     /// Objects at a time.
     var transfers = 4
+    /// Objects at a time of one host; nil: as many as `transfers`.
+    var perHost: Int?
+    /// When the run stops by itself; nil: when its work is done.
+    var maxDuration: Duration?
     /// Connections per object.
     var connections = 4
     /// Part size where the sink lets one choose.
@@ -57,6 +61,8 @@ extension SessionSettings {
     mutating func apply(_ engine: EngineOptions) {
         memory = engine.memory
         transfers = engine.transfers
+        perHost = engine.perHost
+        maxDuration = engine.maxDuration?.duration
         connections = engine.connections
         partSize = engine.partSize
         bandwidth = engine.bwlimit

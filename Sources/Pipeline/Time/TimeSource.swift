@@ -8,8 +8,16 @@ public protocol TimeSource: Sendable {
     /// Seconds since 1970 by the wall clock, for dates that people and servers see; never for intervals.
     func wallSeconds() -> Int64
 
+    /// The same in milliseconds, where the clock tells them: additions of several processes keep their order by it.
+    func wallMilliseconds() -> Int64
+
     /// Returns when `duration` has passed, or throws `CancellationError`.
     func sleep(for duration: Duration) async throws
+}
+
+extension TimeSource {
+    /// Whole seconds.
+    public func wallMilliseconds() -> Int64 { wallSeconds() * 1_000 }
 }
 
 /// The machine's own clocks.
@@ -24,6 +32,13 @@ public struct SystemTime: TimeSource {
 
     /// From `time(2)`.
     public func wallSeconds() -> Int64 { Int64(time(nil)) }
+
+    /// CLOCK_REALTIME (clock_gettime(2)).
+    public func wallMilliseconds() -> Int64 {
+        var reading = timespec()
+        clock_gettime(CLOCK_REALTIME, &reading)
+        return Int64(reading.tv_sec) * 1_000 + Int64(reading.tv_nsec) / 1_000_000
+    }
 
     /// Sleeps for real.
     public func sleep(for duration: Duration) async throws {

@@ -65,11 +65,19 @@ extension TransferRunner {
             return .settled(skipped(existing, done.sha256, proof, "neither side changed since it was copied"))
         }
         guard claim.request.overwrite == .refuse else { return .write(replaces: existing.fingerprint) }
+        // No digest is known, so that only the bytes can tell: they come, and are compared at commit.
+        if expected == nil, info.size == existing.size, try await target.capabilities.shape == .positioned {
+            return .write(replaces: nil)
+        }
+        let lengths = "\(existing.size) bytes; the source has " + (info.size.map { "\($0)" } ?? "an unknown number of")
+        let what =
+            expected == nil && info.size == existing.size
+            ? "an object of the same length is there already, and no digest tells whether it is the same"
+            : "something else is there already"
         throw SluiceError(
             .exists,
             object: target.location,
-            "something else is there already (\(existing.size) bytes; the source has "
-                + (info.size.map { "\($0)" } ?? "an unknown number of") + ")",
+            "\(what) (\(lengths))",
             remedy: "give --overwrite to replace it or --no-clobber to leave it"
         )
     }

@@ -205,14 +205,39 @@ final class FileSession: SinkSession {
         )
     }
 
-    /// Another session may have published the same bytes while this one wrote: that is success.
+    /// Another session may have published the same bytes, before or while this one wrote: that is success, once they
+    /// are durable.
     private func equalOccupant(_ error: SluiceError, _ request: CommitRequest) async throws -> StoredObject? {
         guard error.code == .exists, plan.overwrite != .overwrite, let sha256 = request.sha256,
             let stored = try? await target.existing(), stored.size == request.size,
             try await target.holds(sha256, in: stored, pool: BufferPool(retained: 1)) == true
         else { return nil }
+        let file = try occupantFile(stored)
+        let publication = Publication(
+            location: target.location,
+            file: file,
+            directory: temporary.directory,
+            publish: { () throws(SluiceError) in }
+        )
+        try await target.group.publish(publication, size: request.size)
         discard()
         return stored
+    }
+
+    private func occupantFile(_ stored: StoredObject) throws(SluiceError) -> OwnedDescriptor {
+        let flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
+        do {
+            let file = try OwnedDescriptor.open(target.name.base, in: temporary.directory, flags)
+            if try target.stored(file.status()).fingerprint == stored.fingerprint { return file }
+        } catch {
+            throw SluiceError(error, "make the bytes that are there durable", object: target.location)
+        }
+        throw SluiceError(
+            .exists,
+            object: target.location,
+            "the file that is there changed while it was compared",
+            remedy: "Look at it, then run the command again"
+        )
     }
 
     private func finish(_ stored: StoredObject) -> StoredObject {

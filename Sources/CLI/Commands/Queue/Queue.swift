@@ -17,7 +17,7 @@ struct Queue: AsyncParsableCommand {
             """,
         subcommands: [
             QueueList.self, QueuePause.self, QueueResume.self, QueueCancel.self, QueueRetry.self, QueuePriority.self,
-            QueueLimit.self,
+            QueueLimit.self, QueueMoveAside.self,
         ],
         defaultSubcommand: QueueList.self
     )
