@@ -17,15 +17,14 @@ package struct SafeName: Hashable, Sendable {
     /// The others, from the root down.
     package var directories: [[UInt8]] { Array(components.dropLast()) }
 
-    /// - Throws: `.unsafeName` with the reason.
+    /// - Throws: `.unsafeName` with the reason; whoever knows the object's location adds it.
     package init(_ key: ObjectKey) throws(SluiceError) {
         let components = key.bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map(Array.init)
         if let reason = SafeName.objection(to: key.bytes, components) {
             throw SluiceError(
                 .unsafeName,
-                object: key.description,
-                "the key does not map to a safe path: \(reason)",
-                remedy: "Rename the object, or leave it out with --exclude"
+                "the key \(key) does not map to a safe path: \(reason)",
+                remedy: "rename the object, or leave it out with --exclude"
             )
         }
         self.components = components
