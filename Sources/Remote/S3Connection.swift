@@ -22,7 +22,8 @@ package final class S3Connection: Sendable {
     /// Back-off and admission are shared by bucket.
     package var host: String { "s3://\(client.endpoint.host)/\(bucket)" }
 
-    package func location(_ key: ObjectKey) -> String { "s3://\(bucket)/\(key)" }
+    /// Exact: it is parsed again by whoever opens the object. What shows it makes it printable.
+    package func location(_ key: ObjectKey) -> String { "s3://\(bucket)/\(key.text)" }
 
     /// The client with the quirks that fit what the server calls itself.
     ///

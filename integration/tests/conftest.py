@@ -162,9 +162,17 @@ def empty_bucket(client, name):
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
         for item in page.get("Contents", []):
             client.delete_object(Bucket=name, Key=item["Key"])
-    for upload in client.list_multipart_uploads(Bucket=name).get("Uploads") or []:
+    for upload in unfinished_uploads(client, name):
         client.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
     client.delete_bucket(Bucket=name)
+
+
+def unfinished_uploads(client, bucket):
+    """The bucket's multipart uploads; rclone calls it NoSuchUpload where there are none."""
+    try:
+        return client.list_multipart_uploads(Bucket=bucket).get("Uploads") or []
+    except client.exceptions.NoSuchUpload:
+        return []
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ public struct SluiceError: Error, Sendable, CustomStringConvertible {
 
     /// What kind of failure.
     public var code: Code
-    /// The object: a redacted location, or nil where there is none.
+    /// The object: a redacted location as it stands, or nil where there is none.
     public var object: String?
     /// What happened, with both values where two differ. No secrets, no foreign control bytes.
     public var message: String
@@ -66,9 +66,9 @@ public struct SluiceError: Error, Sendable, CustomStringConvertible {
         return copy
     }
 
-    /// `object: message (cause); remedy`.
+    /// `object: message (cause); remedy`, safe to show.
     public var description: String {
-        var text = object.map { "\($0): " } ?? ""
+        var text = object.map { "\(Printable.text($0)): " } ?? ""
         text += message
         if let cause { text += " (\(cause))" }
         if let remedy { text += "; \(remedy)" }

@@ -263,7 +263,8 @@ public protocol ServerSideCopy: Sendable {
 
 /// The place of one object at a sink.
 public protocol SinkTarget: Sendable {
-    /// For people, logs and state: redacted.
+    /// For errors and state, without anything secret. Otherwise exact, so that another process finds the same place by
+    /// it; what shows it makes it printable.
     var location: String { get }
 
     /// Where the bytes go, for admission and back-off.

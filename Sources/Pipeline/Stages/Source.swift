@@ -49,7 +49,8 @@ public struct OpenedObject: Sendable {
 
 /// One object at a source: it can be looked at and read.
 public protocol SourceObject: Sendable {
-    /// For people, logs and state: without userinfo, query values or anything else secret.
+    /// For errors and state, without userinfo, query values or anything else secret. Otherwise exact, so that another
+    /// process opens the same object by it; what shows it makes it printable.
     var location: String { get }
 
     /// Where the bytes come from, for admission and back-off: `https://host:port`, `file`, an S3 bucket.

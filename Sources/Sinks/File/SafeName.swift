@@ -17,7 +17,7 @@ package struct SafeName: Hashable, Sendable {
     /// The others, from the root down.
     package var directories: [[UInt8]] { Array(components.dropLast()) }
 
-    /// - Throws: `.unsafeName` with the reason.
+    /// - Throws: `.unsafeName` with the reason; whoever knows the object's location adds it.
     package init(_ key: ObjectKey) throws(SluiceError) {
         let components = key.bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map(Array.init)
         if let reason = SafeName.objection(to: key.bytes, components) {

@@ -29,17 +29,17 @@ public struct S3Sink: Sink {
     /// A bucket, or a key that ends in a slash.
     public func isContainer() async throws -> Bool { key.bytes.isEmpty || key.bytes.last == UInt8(ascii: "/") }
 
-    /// Keys are bytes: nothing is normalised, and only what S3 itself cannot hold is refused.
+    /// Keys are bytes: nothing is normalised, and only what S3 itself does not define is refused.
     public func target(_ relativeKey: ObjectKey) throws -> any SinkTarget {
         let isBelow = !relativeKey.bytes.isEmpty && !key.bytes.isEmpty && key.bytes.last != UInt8(ascii: "/")
         let key = (isBelow ? key.appending(ObjectKey("/")) : key).appending(relativeKey)
-        guard !key.bytes.isEmpty, key.bytes.count <= 1024 else {
-            throw SluiceError(
-                .unsafeName,
-                object: connection.location(key),
-                "an S3 key has 1 to 1,024 bytes, this one \(key.bytes.count)",
-                remedy: "give it another name"
-            )
+        let objection: String? =
+            !(1...1024).contains(key.bytes.count)
+            ? "an S3 key has 1 to 1,024 bytes, this one \(key.bytes.count)"
+            : key.losslessText == nil ? "an S3 key is UTF-8, \(key) is not" : nil
+        if let objection {
+            let location = connection.location(key)
+            throw SluiceError(.unsafeName, object: location, objection, remedy: "give it another name")
         }
         return S3Target(connection: connection, key: key, settings: settings)
     }

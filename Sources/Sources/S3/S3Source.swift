@@ -22,24 +22,41 @@ public struct S3Source: Source {
     }
 
     /// Whether the key names an object; one that may be read but not looked at counts as one.
+    ///
+    /// - Throws: `.notFound` if there is neither an object of that key nor any below it.
     public func isSingleObject() async throws -> Bool {
         guard !key.bytes.isEmpty, key.bytes.last != UInt8(ascii: "/") else { return false }
         do {
-            _ = try await connection.ready().head(bucket: connection.bucket, key: key.s3)
-            return true
-        } catch let error as S3Error where error.kind == .noSuchKey {
-            return false
+            if try await connection.look(key) != nil { return true }
         } catch let error as S3Error where error.kind == .accessDenied {
             return true
         } catch {
             throw SluiceError.remote(error, object: location)
         }
+        guard try await holdsAny() else { throw connection.nothing(at: key) }
+        return false
     }
 
-    /// The objects below the prefix in byte order, a page at a time. Folder markers (empty objects whose key ends in a
-    /// slash) are not objects to anyone but consoles, and are left out.
+    /// Whether there is an object below the prefix, a folder's marker too.
+    private func holdsAny() async throws -> Bool {
+        var request = S3ListRequest()
+        request.prefix = prefix.s3
+        request.pageSize = 1
+        do {
+            let pages = try await connection.ready().listObjects(bucket: connection.bucket, request)
+            for try await page in pages where !page.objects.isEmpty { return true }
+            return false
+        } catch {
+            throw SluiceError.remote(error, object: location)
+        }
+    }
+
+    /// The object of that key, or those below the prefix in byte order, a page at a time.
+    ///
+    /// The prefix's own folder marker (an empty object whose key is the prefix) is left out: it is the container, not
+    /// something in it.
     public func list(recursive: Bool) -> AsyncThrowingStream<ListingItem, any Error> {
-        let pages = PageReader(connection: connection, prefix: prefix, recursive: recursive)
+        let pages = PageReader(connection: connection, key: key, prefix: prefix, recursive: recursive)
         return AsyncThrowingStream(unfolding: { try await pages.next() })
     }
 
@@ -49,27 +66,75 @@ public struct S3Source: Source {
     }
 }
 
+extension S3Connection {
+    fileprivate func nothing(at key: ObjectKey) -> SluiceError {
+        SluiceError(
+            .notFound,
+            object: location(key),
+            "there is no such object, and none below it",
+            remedy: "check the key: it is taken as it stands, byte for byte"
+        )
+    }
+
+    /// What the server says of a key; nil if there is no such object.
+    fileprivate func look(_ key: ObjectKey) async throws -> S3ObjectInfo? {
+        do {
+            return try await ready().head(bucket: bucket, key: key.s3)
+        } catch let error as S3Error where error.kind == .noSuchKey {
+            return nil
+        }
+    }
+}
+
 /// Hands a listing out entry by entry, and asks for the next page only when the last one is used up: memory does not
 /// grow with the number of keys.
 private actor PageReader {
     private let connection: S3Connection
+    /// What was asked for: an object, if it is one, and then no prefix.
+    private let key: ObjectKey
     private let prefix: ObjectKey
     private let recursive: Bool
     private var pages: S3Listing.Iterator?
     private var items: ArraySlice<ListingItem> = []
+    private var isAtEnd = false
+    private var foundAny = false
 
-    init(connection: S3Connection, prefix: ObjectKey, recursive: Bool) {
+    init(connection: S3Connection, key: ObjectKey, prefix: ObjectKey, recursive: Bool) {
         self.connection = connection
+        self.key = key
         self.prefix = prefix
         self.recursive = recursive
     }
 
     func next() async throws -> ListingItem? {
-        while items.isEmpty {
-            guard let page = try await nextPage() else { return nil }
-            items = (page.commonPrefixes.map(entry) + page.objects.compactMap(entry))[...]
-        }
+        while items.isEmpty, !isAtEnd { try await read() }
         return items.popFirst()
+    }
+
+    private func read() async throws {
+        if pages == nil, let object = try await single() {
+            items = [.entry(entry(object))]
+            isAtEnd = true
+        } else if let page = try await nextPage() {
+            foundAny = foundAny || !page.commonPrefixes.isEmpty || !page.objects.isEmpty
+            items = (page.commonPrefixes.map(entry) + page.objects.compactMap(entry))[...]
+        } else {
+            isAtEnd = true
+            // A prefix with its slash may well be empty; a name that is nothing is a mistake.
+            if !foundAny, key != prefix { throw connection.nothing(at: key) }
+        }
+    }
+
+    /// What the key itself names; nil where it is a prefix, or may be listed only.
+    private func single() async throws -> S3ObjectInfo? {
+        if key == prefix { return nil }
+        do {
+            return try await connection.look(key)
+        } catch let error as S3Error where error.kind == .accessDenied {
+            return nil
+        } catch {
+            throw SluiceError.remote(error, object: connection.location(key))
+        }
     }
 
     private func nextPage() async throws -> ListObjectsPage? {
@@ -92,20 +157,14 @@ private actor PageReader {
         }
     }
 
+    // MARK: - Entries
+
     private func relative(_ key: ObjectKey) -> ObjectKey { ObjectKey(bytes: key.bytes.dropFirst(prefix.bytes.count)) }
 
     private func entry(_ object: S3ListedObject) -> ListingItem? {
         let key = object.key.objectKey
-        guard key.hasPrefix(prefix) else {
-            return .skipped(
-                SluiceError(
-                    .badAnswer,
-                    object: connection.location(key),
-                    "the server listed it under \(prefix)"
-                )
-            )
-        }
-        if object.size == 0, key.bytes.last == UInt8(ascii: "/") { return nil }
+        if let objection = objection(to: key) { return .skipped(objection) }
+        if object.size == 0, key == prefix { return nil }
         return .entry(
             SourceEntry(
                 relativeKey: relative(key),
@@ -115,6 +174,26 @@ private actor PageReader {
                 etag: object.etag,
                 location: connection.location(key)
             )
+        )
+    }
+
+    private func objection(to key: ObjectKey) -> SluiceError? {
+        let location = connection.location(key)
+        guard key.hasPrefix(prefix) else {
+            return SluiceError(.badAnswer, object: location, "the server listed it under \(prefix)")
+        }
+        guard key.losslessText == nil else { return nil }
+        return SluiceError(.unsafeName, object: location, "an S3 key is UTF-8, \(key) is not")
+    }
+
+    private func entry(_ object: S3ObjectInfo) -> SourceEntry {
+        SourceEntry(
+            relativeKey: ObjectKey(""),
+            baseName: key.lastComponent,
+            size: object.size,
+            modified: object.lastModified?.epochSeconds,
+            etag: object.etag,
+            location: connection.location(key)
         )
     }
 
