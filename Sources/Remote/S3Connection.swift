@@ -10,13 +10,16 @@ package final class S3Connection: Sendable {
     package let bucket: String
     /// Endpoint and credentials by name: two connections with one account can copy between each other at the server.
     package let account: String
+    /// For requests that no transfer makes: planning, listing, removing.
+    package let retrying: Retrying
     private let client: S3Client
     private let recognised = Mutex<S3Client?>(nil)
 
-    package init(client: S3Client, bucket: String, account: String) {
+    package init(client: S3Client, bucket: String, account: String, retrying: Retrying) {
         self.client = client
         self.bucket = bucket
         self.account = account
+        self.retrying = retrying
     }
 
     /// Back-off and admission are shared by bucket.

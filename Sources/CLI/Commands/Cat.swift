@@ -62,7 +62,8 @@ struct Cat: AsyncParsableCommand {
                     try await Cat.write(
                         session.source(location).object(ObjectKey(bytes: [])),
                         range,
-                        pool: session.pool
+                        pool: session.pool,
+                        retrying: session.retrying
                     )
                 } catch let error as SluiceError {
                     throw error.about("\(location)")
@@ -72,9 +73,16 @@ struct Cat: AsyncParsableCommand {
         }
     }
 
-    static func write(_ object: any SourceObject, _ wanted: RangeArgument?, pool: BufferPool) async throws {
+    static func write(
+        _ object: any SourceObject,
+        _ wanted: RangeArgument?,
+        pool: BufferPool,
+        retrying: Retrying
+    ) async throws {
         let options = ReadOptions(pool: pool)
-        let opened = try await object.open(prefetch: wanted == nil ? 1 << 20 : 0, options: options)
+        let opened = try await retrying.run(host: object.host, object: object.location) {
+            try await object.open(prefetch: wanted == nil ? 1 << 20 : 0, options: options)
+        }
         let info = opened.info
         var hash = SHA256()
         var done: UInt64 = 0

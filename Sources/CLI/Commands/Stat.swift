@@ -35,7 +35,9 @@ struct Stat: AsyncParsableCommand {
             for location in locations {
                 do {
                     let object = try session.source(location).object(ObjectKey(bytes: []))
-                    let opened = try await object.open(prefetch: 0, options: ReadOptions(pool: session.pool))
+                    let opened = try await session.retrying.run(host: object.host, object: "\(location)") {
+                        try await object.open(prefetch: 0, options: ReadOptions(pool: session.pool))
+                    }
                     opened.stream?.cancel()
                     try Output.standard.write(
                         global.json

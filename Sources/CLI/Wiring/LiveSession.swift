@@ -33,7 +33,7 @@ final class LiveSession: CommandSession {
         connections = Connections(
             http: settings.http,
             verbose: settings.verbosity > 1,
-            pool: resources.pool,
+            resources: resources,
             environment: LiveSession.environment()
         )
         resolver = Resolver(settings: settings, connections: connections, time: time)
@@ -52,6 +52,7 @@ final class LiveSession: CommandSession {
     }
 
     var pool: BufferPool { resources.pool }
+    var retrying: Retrying { Retrying(resources: resources) }
 
     // MARK: - Places
 

@@ -39,7 +39,12 @@ public struct TransferRunner: Sendable {
     public func run() async throws -> TransferOutcome {
         phase(.resolving)
         let snapshot = try await journal.snapshot()
-        let capabilities = try await target.capabilities
+        let capabilities = try await Retrying(resources: resources, transfer: claim.id).run(
+            host: target.host,
+            object: target.location
+        ) {
+            try await target.capabilities
+        }
         let existing = try await lookAtTarget()
         // The first look may bring the first bytes along, but only where it is all but certain that they are wanted.
         let isWanted = snapshot == nil && existing == nil && !target.mayCopyOnServer(from: source)

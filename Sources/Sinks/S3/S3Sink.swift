@@ -50,13 +50,8 @@ public struct S3Sink: Sink {
         dryRun: Bool,
         isLive: @Sendable ([UInt8]) async -> Bool
     ) async throws -> [String] {
-        let client: S3Client
-        let uploads: [S3UnfinishedUpload]
-        do {
-            client = try await connection.ready()
-            uploads = try await client.listMultipartUploads(bucket: connection.bucket, prefix: key.s3)
-        } catch {
-            throw SluiceError.remote(error, object: location)
+        let (client, uploads) = try await asking(location) { client in
+            (client, try await client.listMultipartUploads(bucket: connection.bucket, prefix: key.s3))
         }
         let limit = client.serverNow.epochSeconds - olderThan.components.seconds
         var removed: [String] = []
@@ -65,18 +60,26 @@ public struct S3Sink: Sink {
             if await isLive(record.encoded) { continue }
             let name = connection.location(upload.key.objectKey)
             if !dryRun {
-                do {
+                try await asking(name) { client in
                     try await client.abortMultipartUpload(
                         bucket: connection.bucket,
                         key: upload.key,
                         uploadID: upload.uploadID
                     )
-                } catch {
-                    throw SluiceError.remote(error, object: name)
                 }
             }
             removed.append("\(name) (unfinished upload)")
         }
         return removed
+    }
+
+    private func asking<R: Sendable>(_ object: String, _ body: (S3Client) async throws -> R) async throws -> R {
+        try await connection.retrying.run(host: connection.host, object: object) {
+            do {
+                return try await body(try await connection.ready())
+            } catch {
+                throw SluiceError.remote(error, object: object)
+            }
+        }
     }
 }

@@ -24,15 +24,17 @@ public struct S3Source: Source {
     /// Whether the key names an object; one that may be read but not looked at counts as one.
     public func isSingleObject() async throws -> Bool {
         guard !key.bytes.isEmpty, key.bytes.last != UInt8(ascii: "/") else { return false }
-        do {
-            _ = try await connection.ready().head(bucket: connection.bucket, key: key.s3)
-            return true
-        } catch let error as S3Error where error.kind == .noSuchKey {
-            return false
-        } catch let error as S3Error where error.kind == .accessDenied {
-            return true
-        } catch {
-            throw SluiceError.remote(error, object: location)
+        return try await connection.retrying.run(host: connection.host, object: location) {
+            do {
+                _ = try await connection.ready().head(bucket: connection.bucket, key: key.s3)
+                return true
+            } catch let error as S3Error where error.kind == .noSuchKey {
+                return false
+            } catch let error as S3Error where error.kind == .accessDenied {
+                return true
+            } catch {
+                throw SluiceError.remote(error, object: location)
+            }
         }
     }
 
@@ -73,23 +75,27 @@ private actor PageReader {
     }
 
     private func nextPage() async throws -> ListObjectsPage? {
-        do {
-            var iterator: S3Listing.Iterator
-            if let pages {
-                iterator = pages
-            } else {
-                var request = S3ListRequest()
-                request.prefix = prefix.s3
-                if !recursive { request.delimiter = "/" }
-                iterator = try await connection.ready().listObjects(bucket: connection.bucket, request)
-                    .makeAsyncIterator()
+        let place = connection.location(prefix)
+        var request = S3ListRequest()
+        request.prefix = prefix.s3
+        if !recursive { request.delimiter = "/" }
+        let (page, rest) = try await connection.retrying.run(host: connection.host, object: place) {
+            @Sendable [connection, pages, request] in
+            do {
+                // A copy: a page that failed is asked for once more from where it began.
+                var iterator =
+                    if let pages {
+                        pages
+                    } else {
+                        try await connection.ready().listObjects(bucket: connection.bucket, request).makeAsyncIterator()
+                    }
+                return (try await iterator.next(), iterator)
+            } catch {
+                throw SluiceError.remote(error, object: place)
             }
-            let page = try await iterator.next()
-            pages = iterator
-            return page
-        } catch {
-            throw SluiceError.remote(error, object: connection.location(prefix))
         }
+        pages = rest
+        return page
     }
 
     private func relative(_ key: ObjectKey) -> ObjectKey { ObjectKey(bytes: key.bytes.dropFirst(prefix.bytes.count)) }
