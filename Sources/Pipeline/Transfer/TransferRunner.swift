@@ -114,7 +114,9 @@ public struct TransferRunner: Sendable {
             receipts: earlier?.receipts ?? []
         )
 
-        if let copy = try await target.serverSideCopy(from: source, info: info) {
+        // A digest that only the user knows is proven by bytes; a copy within the server shows none.
+        let isProven = expected == nil || expected == info.publishedSHA256
+        if isProven, let copy = try await target.serverSideCopy(from: source, info: info) {
             opened.stream?.cancel()
             return try await ServerCopyMover(context: context, copy: copy, runner: self).run(plan, earlier)
         }

@@ -59,7 +59,8 @@ actor S3Session: SinkSession {
                 bucket: connection.bucket,
                 key: key.s3,
                 properties: properties(sha256: plan.expected),
-                checksum: client.bodyChecksum == .md5 ? nil : .crc32c
+                // Where one is announced, Complete must name that of every part, and nobody here knows a copied one's.
+                checksum: client.bodyChecksum == .md5 || plan.isServerCopy ? nil : .crc32c
             )
         } catch {
             throw SluiceError.remote(error, object: location)

@@ -112,8 +112,7 @@ struct S3Target: SinkTarget {
             bucket: source.connection.bucket,
             key: source.key.s3,
             etag: etag,
-            versionID: version,
-            customerKey: settings.customerKey
+            versionID: version
         )
         return S3ServerCopy(source: from, size: size, quirks: quirks)
     }
