@@ -10,13 +10,22 @@ package final class S3Connection: Sendable {
     package let bucket: String
     /// Endpoint and credentials by name: two connections with one account can copy between each other at the server.
     package let account: String
+    /// What objects of the bucket are read with that were encrypted with a customer's key.
+    package let customerKey: S3CustomerKey?
     /// For requests that no transfer makes: planning, listing, removing.
     package let retrying: Retrying
     private let client: S3Client
     private let recognised = Mutex<S3Client?>(nil)
 
-    package init(client: S3Client, bucket: String, account: String, retrying: Retrying) {
+    package init(
+        client: S3Client,
+        bucket: String,
+        account: String,
+        customerKey: S3CustomerKey? = nil,
+        retrying: Retrying
+    ) {
         self.client = client
+        self.customerKey = customerKey
         self.bucket = bucket
         self.account = account
         self.retrying = retrying

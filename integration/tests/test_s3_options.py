@@ -234,3 +234,23 @@ def test_refusals_have_their_status_and_remedy(sluice, s3_fault, payload, tmp_pa
     result = sluice("cp", payload(10, 1).write_to(tmp_path / "a"), f"s3://{bucket}/k", endpoint=s3_fault.endpoint, env=env)
     assert result.rc == status, str(result)
     assert words in result.err and f"s3://{bucket}" in result.err
+
+
+@pytest.mark.parametrize("size", [MIB, SIZE])
+def test_what_a_customer_key_encrypted_is_read_with_it_only(s3_fault_tls, sluice, payload, tmp_path, size):
+    """SSE-C back: cp, cat, stat and a copy at the server take the key; without it the error names the option."""
+    server, content = s3_fault_tls, payload(size, 14)
+    (tmp_path / "key").write_bytes(bytes(range(32)))
+    given, taken = ["--sse-c-key-file", tmp_path / "key"], ["--source-sse-c-key-file", tmp_path / "key"]
+    sluice.ok("cp", *given, *PART_OPTION, content.write_to(tmp_path / "a"), "s3://bucket/k", endpoint=server.endpoint)
+    result = sluice("cp", "s3://bucket/k", tmp_path / "out", endpoint=server.endpoint)
+    assert result.rc == 1 and "--source-sse-c-key-file" in result.err, str(result)
+    sluice.ok("cp", *taken, "s3://bucket/k", tmp_path / "out", endpoint=server.endpoint)
+    assert (tmp_path / "out").read_bytes() == content.bytes()
+    assert sluice.ok("cat", *taken, "s3://bucket/k", endpoint=server.endpoint).stdout == content.bytes()
+    assert str(size) in sluice.ok("stat", *taken, "s3://bucket/k", endpoint=server.endpoint).out
+    sluice.ok("cp", *taken, "s3://bucket/k", "s3://bucket/plain", endpoint=server.endpoint)
+    assert server.object("bucket", "plain").sha256() == content.sha256()
+    (copy,) = server.requests_for("CopyObject")
+    assert copy.header("x-amz-copy-source-server-side-encryption-customer-key-md5")
+    assert not copy.header("x-amz-server-side-encryption-customer-key-md5")

@@ -46,6 +46,7 @@ struct Cat: AsyncParsableCommand {
     var locations: [String]
     @OptionGroup(title: "HTTP") var http: HTTPOptions
     @OptionGroup(title: "S3") var s3: S3Options
+    @OptionGroup(title: "S3") var key: S3KeyOptions
     @OptionGroup(title: "General") var global: GlobalOptions
 
     func validate() throws {
@@ -54,7 +55,7 @@ struct Cat: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let settings = try SessionSettings(global, http: http, s3: s3)
+        let settings = try SessionSettings(global, http: http, s3: s3, key: key)
         let locations = try locations.map(CopyOptions.location)
         try await CommandRun(settings: settings, presentation: Presentation(global)).perform { session in
             for location in locations {

@@ -18,6 +18,7 @@ struct Stat: AsyncParsableCommand {
     var locations: [String]
     @OptionGroup(title: "HTTP") var http: HTTPOptions
     @OptionGroup(title: "S3") var s3: S3Options
+    @OptionGroup(title: "S3") var key: S3KeyOptions
     @OptionGroup(title: "General") var global: GlobalOptions
 
     func validate() throws {
@@ -27,7 +28,7 @@ struct Stat: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let settings = try SessionSettings(global, http: http, s3: s3)
+        let settings = try SessionSettings(global, http: http, s3: s3, key: key)
         let locations = try locations.map(CopyOptions.location)
         let run = CommandRun(settings: settings, presentation: Presentation(global))
         try await run.perform { session in

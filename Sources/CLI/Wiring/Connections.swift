@@ -110,6 +110,7 @@ final class Connections: Sendable {
             client: client,
             bucket: bucket,
             account: account.map { $0 ?? "" }.joined(separator: " "),
+            customerKey: try endpoint.customerKeyFile.map { try S3CustomerKey(file: $0) },
             retrying: Retrying(resources: resources)
         )
     }

@@ -112,7 +112,8 @@ struct S3Target: SinkTarget {
             bucket: source.connection.bucket,
             key: source.key.s3,
             etag: etag,
-            versionID: version
+            versionID: version,
+            customerKey: source.connection.customerKey
         )
         return S3ServerCopy(source: from, size: size, quirks: quirks)
     }

@@ -26,7 +26,11 @@ public struct S3Source: Source {
         guard !key.bytes.isEmpty, key.bytes.last != UInt8(ascii: "/") else { return false }
         return try await connection.retrying.run(host: connection.host, object: location) {
             do {
-                _ = try await connection.ready().head(bucket: connection.bucket, key: key.s3)
+                _ = try await connection.ready().head(
+                    bucket: connection.bucket,
+                    key: key.s3,
+                    customerKey: connection.customerKey
+                )
                 return true
             } catch let error as S3Error where error.kind == .noSuchKey {
                 return false
