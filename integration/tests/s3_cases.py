@@ -29,6 +29,10 @@ def committed(server, operation, key=None):
     return [request for request in server.requests_for(operation, key) if request.committed]
 
 
+def parts_sent(server):
+    return sorted(entry.part for entry in server.requests_for("UploadPart"))
+
+
 def error_of(result):
     """The one error that a run with --json told."""
     errors = [event["error"] for event in result.events if event["event"] in ("failed", "error")]
