@@ -164,7 +164,10 @@ let package = Package(
         ),
         .testTarget(
             name: "SinksTests",
-            dependencies: ["SluiceSinks", "SluicePipeline", "SluiceBytes", "SluiceTestSupport"],
+            dependencies: [
+                "SluiceSinks", "SluiceRemote", "SluiceS3", "SluiceTransport", "SluicePipeline", "SluiceBytes",
+                "SluiceTestSupport",
+            ],
             path: "Tests/SinksTests",
             swiftSettings: strict
         ),

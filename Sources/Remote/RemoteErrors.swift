@@ -63,6 +63,9 @@ extension SluiceError {
             case .archived: (.unsupported, .park, "restore the object from the archive first")
             case .invalidRange: (.sourceChanged, .restart, nil)
             case .unconfirmed: (.unconfirmed, .backoff, nil)
+            case .invalid where error.code == S3Error.codeName(status: 400):
+                // A HEAD's 400 says no more, and this is the usual reason.
+                (.badAnswer, .never, "if it is encrypted with a customer key, give --source-sse-c-key-file")
             case .invalid: (.badAnswer, .never, nil)
             case .unknown: (.serverFailed, error.status >= 500 ? wait : .never, nil)
             }

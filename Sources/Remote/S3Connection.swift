@@ -10,13 +10,25 @@ package final class S3Connection: Sendable {
     package let bucket: String
     /// Endpoint and credentials by name: two connections with one account can copy between each other at the server.
     package let account: String
+    /// What objects of the bucket are read with that were encrypted with a customer's key.
+    package let customerKey: S3CustomerKey?
+    /// For requests that no transfer makes: planning, listing, removing.
+    private let retrying: Retrying
     private let client: S3Client
     private let recognised = Mutex<S3Client?>(nil)
 
-    package init(client: S3Client, bucket: String, account: String) {
+    package init(
+        client: S3Client,
+        bucket: String,
+        account: String,
+        customerKey: S3CustomerKey? = nil,
+        retrying: Retrying
+    ) {
         self.client = client
+        self.customerKey = customerKey
         self.bucket = bucket
         self.account = account
+        self.retrying = retrying
     }
 
     /// Back-off and admission are shared by bucket.
@@ -42,6 +54,20 @@ package final class S3Connection: Sendable {
         return recognised.withLock { recognised in
             recognised = recognised ?? ready
             return recognised ?? ready
+        }
+    }
+
+    /// A request that no transfer makes, again as the retry table allows; its errors are about `object`.
+    package func asking<R: Sendable>(
+        _ object: String,
+        _ body: @Sendable (S3Client) async throws -> R
+    ) async throws -> R {
+        try await retrying.run(host: host, object: object) {
+            do {
+                return try await body(try await ready())
+            } catch {
+                throw SluiceError.remote(error, object: object)
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ final class FakeSession: CommandSession {
     let events = EventStream()
     let time: any TimeSource = SystemTime()
     let pool = BufferPool()
+    let retrying = Retrying(resources: PipelineResources(memory: .mebibytes(8)))
     let listings: [String: [ListingItem]]
     let targetIsContainer: Bool
     let interrupts: Bool

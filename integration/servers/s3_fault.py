@@ -202,11 +202,13 @@ class S3Fault(RawServer):
 
     @staticmethod
     def _address(request):
-        """(bucket, key): virtual-host style for BUCKET.localhost, else path style."""
+        """(bucket, key): virtual-host style for BUCKET.localhost and BUCKET.s3.REGION.amazonaws.com, else path style."""
         path = unquote_to_bytes(request.path[1:]).decode("utf-8", "surrogateescape")
         host = (request.header("host") or "").partition(":")[0]
         if host.endswith(".localhost"):
             return host.removesuffix(".localhost"), path
+        if host.endswith(".amazonaws.com") and ".s3." in host:
+            return host.partition(".s3.")[0], path
         bucket, _, key = path.partition("/")
         return bucket, key
 

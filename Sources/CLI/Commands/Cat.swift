@@ -46,6 +46,7 @@ struct Cat: AsyncParsableCommand {
     var locations: [String]
     @OptionGroup(title: "HTTP") var http: HTTPOptions
     @OptionGroup(title: "S3") var s3: S3Options
+    @OptionGroup(title: "S3") var key: S3KeyOptions
     @OptionGroup(title: "General") var global: GlobalOptions
 
     func validate() throws {
@@ -54,7 +55,7 @@ struct Cat: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let settings = try SessionSettings(global, http: http, s3: s3)
+        let settings = try SessionSettings(global, http: http, s3: s3, key: key)
         let locations = try locations.map(CopyOptions.location)
         try await CommandRun(settings: settings, presentation: Presentation(global)).perform { session in
             for location in locations {
@@ -62,7 +63,8 @@ struct Cat: AsyncParsableCommand {
                     try await Cat.write(
                         session.source(location).object(ObjectKey(bytes: [])),
                         range,
-                        pool: session.pool
+                        pool: session.pool,
+                        retrying: session.retrying
                     )
                 } catch let error as SluiceError {
                     throw error.about("\(location)")
@@ -72,9 +74,16 @@ struct Cat: AsyncParsableCommand {
         }
     }
 
-    static func write(_ object: any SourceObject, _ wanted: RangeArgument?, pool: BufferPool) async throws {
+    static func write(
+        _ object: any SourceObject,
+        _ wanted: RangeArgument?,
+        pool: BufferPool,
+        retrying: Retrying
+    ) async throws {
         let options = ReadOptions(pool: pool)
-        let opened = try await object.open(prefetch: wanted == nil ? 1 << 20 : 0, options: options)
+        let opened = try await retrying.run(host: object.host, object: object.location) {
+            try await object.open(prefetch: wanted == nil ? 1 << 20 : 0, options: options)
+        }
         let info = opened.info
         var hash = SHA256()
         var done: UInt64 = 0

@@ -127,9 +127,8 @@ struct Removal: Sendable {
         if batch.isEmpty { return [] }
         let errors = dryRun ? [] : try await remover.remove(batch)
         for error in errors { presentation.report(error) }
-        if errors.isEmpty || dryRun {
-            for entry in batch { try presentation.removed(entry, dryRun: dryRun) }
-        }
+        let left = Set(errors.compactMap(\.object))
+        for entry in batch where !left.contains(entry.location) { try presentation.removed(entry, dryRun: dryRun) }
         return errors.map(\.code)
     }
 }

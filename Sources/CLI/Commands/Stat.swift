@@ -18,6 +18,7 @@ struct Stat: AsyncParsableCommand {
     var locations: [String]
     @OptionGroup(title: "HTTP") var http: HTTPOptions
     @OptionGroup(title: "S3") var s3: S3Options
+    @OptionGroup(title: "S3") var key: S3KeyOptions
     @OptionGroup(title: "General") var global: GlobalOptions
 
     func validate() throws {
@@ -27,7 +28,7 @@ struct Stat: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let settings = try SessionSettings(global, http: http, s3: s3)
+        let settings = try SessionSettings(global, http: http, s3: s3, key: key)
         let locations = try locations.map(CopyOptions.location)
         let run = CommandRun(settings: settings, presentation: Presentation(global))
         try await run.perform { session in
@@ -35,7 +36,9 @@ struct Stat: AsyncParsableCommand {
             for location in locations {
                 do {
                     let object = try session.source(location).object(ObjectKey(bytes: []))
-                    let opened = try await object.open(prefetch: 0, options: ReadOptions(pool: session.pool))
+                    let opened = try await session.retrying.run(host: object.host, object: "\(location)") {
+                        try await object.open(prefetch: 0, options: ReadOptions(pool: session.pool))
+                    }
                     opened.stream?.cancel()
                     try Output.standard.write(
                         global.json

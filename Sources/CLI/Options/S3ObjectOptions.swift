@@ -85,7 +85,7 @@ struct S3ObjectOptions: ParsableArguments {
             kmsKeyID: try kmsKeyID.map { try S3ObjectOptions.headerValue($0, "--sse-kms-key-id") },
             customerKeyFile: customerKeyFile,
             contentHeaders: contentHeaders,
-            metadata: try S3ObjectOptions.pairs(metadata, "--metadata"),
+            metadata: try S3ObjectOptions.metadata(S3ObjectOptions.pairs(metadata, "--metadata")),
             tags: try S3ObjectOptions.pairs(tags.flatMap { $0.split(separator: "&").map(String.init) }, "--tags"),
             acl: try acl.map { try S3ObjectOptions.headerValue($0, "--acl") }
         )
@@ -96,6 +96,22 @@ struct S3ObjectOptions: ParsableArguments {
             throw ValidationError("\(option) takes printable ASCII: it becomes a header")
         }
         return value
+    }
+
+    /// Metadata becomes headers: a name is a token (RFC 9110 §5.6.2), a value has no blanks at its ends.
+    private static func metadata(_ pairs: [String: String]) throws -> [String: String] {
+        for (name, value) in pairs {
+            let isToken = name.utf8.allSatisfy {
+                (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0)
+                    || "!#$%&'*+-.^_`|~".utf8.contains($0)
+            }
+            guard isToken else { throw ValidationError("--metadata: \(name) cannot be a header's name") }
+            guard value.first != " ", value.last != " " else {
+                throw ValidationError("--metadata: the value of \(name) begins or ends in a blank, which headers lose")
+            }
+            _ = try headerValue(value, "--metadata \(name)")
+        }
+        return pairs
     }
 
     private static func pairs(_ texts: [String], _ option: String) throws -> [String: String] {

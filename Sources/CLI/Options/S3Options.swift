@@ -14,6 +14,8 @@ struct S3Endpoint: Hashable, Sendable, Codable {
     var profile: String?
     var anonymous = false
     var payload = PayloadSigning.auto
+    /// The file that holds the customer key (SSE-C) of the objects that are read; never the key itself.
+    var customerKeyFile: String?
 }
 
 /// Endpoint and credentials for s3:// locations. Everything not given is read as the AWS tools read it.
@@ -64,6 +66,15 @@ struct S3Options: ParsableArguments {
     }
 }
 
+/// What objects need that were encrypted with a customer's key.
+struct S3KeyOptions: ParsableArguments {
+    @Option(
+        name: .customLong("source-sse-c-key-file"),
+        help: .init("File with the customer key of SSE-C sources (raw, or base64).", valueName: "file")
+    )
+    var customerKeyFile: String?
+}
+
 /// The source's endpoint where it is another one than the target's.
 struct S3SourceOptions: ParsableArguments {
     @Option(
@@ -81,6 +92,8 @@ struct S3SourceOptions: ParsableArguments {
     @Flag(name: .customLong("source-no-sign-request"), help: "Read s3:// sources without credentials.")
     var noSignRequest = false
 
+    @OptionGroup var key: S3KeyOptions
+
     func validate() throws {
         try S3Options.check(endpointURL, "--source-endpoint-url")
     }
@@ -88,6 +101,12 @@ struct S3SourceOptions: ParsableArguments {
     /// The source's endpoint: any source option given makes it one of its own, so that a region or a profile of one
     /// endpoint is never sent to the other.
     func endpoint(beside target: S3Endpoint) -> S3Endpoint {
+        var endpoint = place(beside: target)
+        endpoint.customerKeyFile = key.customerKeyFile
+        return endpoint
+    }
+
+    private func place(beside target: S3Endpoint) -> S3Endpoint {
         guard endpointURL != nil || region != nil || profile != nil || noSignRequest else { return target }
         return S3Endpoint(
             endpointURL: endpointURL ?? (target.endpointURL),

@@ -14,7 +14,9 @@ struct NoticeText: Sendable {
         case .failed(let transfer, let error, let parked):
             (parked ? "parked  " : "failed  ") + "\(error.about(place(transfer)))"
         case .retrying(let transfer, let error, let after):
-            verbosity > 0 ? "retry   \(error.about(place(transfer))); next in \(ClockText.spoken(after))" : nil
+            verbosity > 0
+                ? "retry   \(transfer.map { error.about(place($0)) } ?? error); next in \(ClockText.spoken(after))"
+                : nil
         case .released(let transfer, let state):
             state == .paused || state == .cancelled
                 ? "\(Columns.padded(state.rawValue, to: 9)) \(place(transfer))" : nil

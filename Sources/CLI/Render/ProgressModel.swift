@@ -38,7 +38,7 @@ struct ActiveTransfer: Sendable {
 enum Notice: Sendable {
     case finished(ActiveTransfer, TransferOutcome)
     case failed(ActiveTransfer, SluiceError, parked: Bool)
-    case retrying(ActiveTransfer, SluiceError, after: Duration)
+    case retrying(ActiveTransfer?, SluiceError, after: Duration)
     case released(ActiveTransfer, TransferState)
     case warning(ActiveTransfer?, String)
 }
@@ -93,8 +93,11 @@ struct ProgressModel: Sendable {
     /// Takes in an event; returns what deserves a line.
     mutating func apply(_ event: TransferEvent, at now: Duration) -> Notice? {
         guard let id = event.transfer else {
-            if case .warning(let text) = event.kind { return .warning(nil, text) }
-            return nil
+            switch event.kind {
+            case .warning(let text): return .warning(nil, text)
+            case .retrying(let error, let delay): return .retrying(nil, error, after: delay)
+            default: return nil
+            }
         }
         if case .started(let source, let target, let size) = event.kind {
             active.removeAll { $0.id == id }

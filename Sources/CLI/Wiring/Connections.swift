@@ -12,6 +12,8 @@ final class Connections: Sendable {
     private struct State {
         var transports: [String: CurlTransport] = [:]
         var buckets: [BucketKey: S3Connection] = [:]
+        /// What is known of an endpoint holds for all its buckets.
+        var endpoints: [String: S3EndpointState] = [:]
     }
 
     private struct BucketKey: Hashable {
@@ -23,7 +25,7 @@ final class Connections: Sendable {
     private let http: SessionSettings.HTTP
     private let verbose: Bool
     private let sockets: Int
-    private let pool: BufferPool
+    private let resources: PipelineResources
     private let environment: [String: String]
     private let state = Mutex(State())
 
@@ -31,13 +33,13 @@ final class Connections: Sendable {
         http: SessionSettings.HTTP,
         verbose: Bool,
         sockets: Int,
-        pool: BufferPool,
+        resources: PipelineResources,
         environment: [String: String]
     ) {
         self.http = http
         self.verbose = verbose
         self.sockets = sockets
-        self.pool = pool
+        self.resources = resources
         self.environment = environment
     }
 
@@ -53,7 +55,7 @@ final class Connections: Sendable {
             configuration.proxy = http.proxy.map { .url($0.exposed) } ?? .environment(environment)
             configuration.userAgent = "sluice/\(Sluice.version)"
             if verbose { configuration.trace = { Output.error.note("curl: \($0)") } }
-            let made = CurlTransport(configuration, pool: pool)
+            let made = CurlTransport(configuration, pool: resources.pool)
             state.transports[trusted ?? ""] = made
             return made
         }
@@ -108,15 +110,36 @@ final class Connections: Sendable {
             quirks: EndpointQuirks.known(forHost: place.host),
             http: transport(caFile: caFile ?? settings.caBundle),
             payload: policy,
-            pool: pool,
+            state: endpointState(place),
+            pool: resources.pool,
             clock: { Timestamp(epochSeconds: Int64(time(nil))) }
         )
         let account = [place.host, base.map { "\($0.port)" }, endpoint.profile, endpoint.anonymous ? "anonymous" : nil]
         return S3Connection(
             client: client,
             bucket: bucket,
-            account: account.map { $0 ?? "" }.joined(separator: " ")
+            account: account.map { $0 ?? "" }.joined(separator: " "),
+            customerKey: try endpoint.customerKeyFile.map { try S3CustomerKey(file: $0) },
+            retrying: Retrying(resources: resources)
         )
+    }
+
+    private func endpointState(_ place: SluiceS3.S3Endpoint) -> S3EndpointState {
+        let name = place.base.map { "\($0)" } ?? place.host
+        return state.withLock { state in
+            if let known = state.endpoints[name] { return known }
+            let made = S3EndpointState { [events = resources.events, host = place.host] offset in
+                let side = offset > 0 ? "behind" : "ahead of"
+                events.publish(
+                    .warning(
+                        "this machine's clock is \(offset.magnitude) s \(side) that of \(host); requests are signed by the "
+                            + "server's. Set the clock"
+                    )
+                )
+            }
+            state.endpoints[name] = made
+            return made
+        }
     }
 
     /// Joins the transports' threads; must come before the process exits.

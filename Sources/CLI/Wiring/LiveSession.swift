@@ -40,7 +40,7 @@ final class LiveSession: CommandSession {
             http: settings.http,
             verbose: settings.verbosity > 1,
             sockets: descriptors.sockets,
-            pool: resources.pool,
+            resources: resources,
             environment: LiveSession.environment()
         )
         resolver = Resolver(settings: settings, connections: connections, time: time)
@@ -59,6 +59,7 @@ final class LiveSession: CommandSession {
     }
 
     var pool: BufferPool { resources.pool }
+    var retrying: Retrying { Retrying(resources: resources) }
 
     // MARK: - Places
 

@@ -114,32 +114,11 @@ extension S3WriteSettings {
         properties.content.encoding = settings.contentHeaders["content-encoding"]
         properties.content.language = settings.contentHeaders["content-language"]
         if let file = settings.customerKeyFile {
-            properties.encryption = .customer(try S3WriteSettings.customerKey(file))
+            properties.encryption = .customer(try S3CustomerKey(file: file))
         } else if settings.encryption == .kms {
             properties.encryption = .kms(keyID: settings.kmsKeyID)
         } else if settings.encryption == .aes256 {
             properties.encryption = .managed
         }
-    }
-
-    private static func customerKey(_ file: String) throws -> S3CustomerKey {
-        let bytes: [UInt8]?
-        do {
-            bytes = try AWSEnvironment.readSmallFile(file)
-        } catch {
-            throw SluiceError(.usage, object: file, "the customer key cannot be read", cause: "\(error)")
-        }
-        guard let bytes else { throw SluiceError(.usage, object: file, "there is no such key file") }
-        let text = String(decoding: bytes, as: UTF8.self).filter { !$0.isWhitespace }
-        let decoded = TextEncoding.bytes(base64: text).flatMap { $0.count == 32 ? $0 : nil }
-        guard let key = S3CustomerKey(bytes: bytes) ?? decoded.flatMap({ S3CustomerKey(bytes: $0) }) else {
-            throw SluiceError(
-                .usage,
-                object: file,
-                "a customer key has 32 bytes, raw or in base64; this file has \(bytes.count)",
-                remedy: "make one with: head -c 32 /dev/urandom > FILE"
-            )
-        }
-        return key
     }
 }

@@ -13,15 +13,45 @@ struct S3Remover: ObjectRemover {
 
     func remove(_ entries: [SourceEntry]) async throws -> [SluiceError] {
         let prefix = base.bytes.isEmpty || base.bytes.last == UInt8(ascii: "/") ? base : base.appending(ObjectKey("/"))
-        let keys = entries.map { $0.relativeKey.bytes.isEmpty ? base : prefix.appending($0.relativeKey) }
-        let client = try await connection.ready()
+        var left = entries.map { ($0.relativeKey.bytes.isEmpty ? base : prefix.appending($0.relativeKey)).s3 }
+        var final: [SluiceError] = []
+        var passing: [SluiceError] = []
         do {
-            let outcomes = try await client.deleteObjects(bucket: connection.bucket, keys: keys.map(\.s3))
-            return outcomes.compactMap { outcome in
-                outcome.error.map { SluiceError($0, object: connection.location(outcome.key.objectKey)) }
+            // What failed for the moment is asked for again; what is gone already stays gone.
+            try await connection.retrying.run(host: connection.host, object: connection.location(base)) {
+                passing = []
+                let failed = try await failures(of: left)
+                final += failed.filter { !$0.error.canPass }.map { $0.error }
+                left = failed.filter { $0.error.canPass }.map { $0.key }
+                passing = failed.filter { $0.error.canPass }.map { $0.error }
+                if let first = passing.first { throw first }
+            }
+        } catch let error as SluiceError where !passing.isEmpty && error.canPass {
+            return final + passing
+        }
+        return final
+    }
+
+    private func failures(of keys: [S3Key]) async throws -> [(key: S3Key, error: SluiceError)] {
+        do {
+            return try await connection.ready().deleteObjects(bucket: connection.bucket, keys: keys).compactMap {
+                outcome in
+                outcome.error.map {
+                    (outcome.key, SluiceError($0, object: connection.location(outcome.key.objectKey)))
+                }
             }
         } catch {
             throw SluiceError.remote(error, object: "s3://\(connection.bucket)")
+        }
+    }
+}
+
+extension SluiceError {
+    /// Whether the same request may succeed by itself later.
+    fileprivate var canPass: Bool {
+        switch retry {
+        case .backoff, .after, .immediately: true
+        case .never, .restart, .park: false
         }
     }
 }

@@ -13,6 +13,9 @@ protocol CommandSession: Sendable {
     /// Buffers for reads that a command makes itself (`cat`).
     var pool: BufferPool { get }
 
+    /// For requests that a command makes itself.
+    var retrying: Retrying { get }
+
     /// The queue. Opens the state store at the first call: commands that only look never touch it.
     func queue() async throws -> any CommandQueue
 

@@ -40,7 +40,12 @@ struct SessionSettings: Sendable {
 
 extension SessionSettings {
     /// Settings of a command that only looks.
-    init(_ global: GlobalOptions, http: HTTPOptions? = nil, s3: S3Options? = nil) throws {
+    init(
+        _ global: GlobalOptions,
+        http: HTTPOptions? = nil,
+        s3: S3Options? = nil,
+        key: S3KeyOptions? = nil
+    ) throws {
         stateFile = global.state
         verbosity = global.verbose
         if let http {
@@ -53,6 +58,7 @@ extension SessionSettings {
         }
         if let s3 {
             source = s3.endpoint
+            source.customerKeyFile = key?.customerKeyFile
             target = s3.endpoint
         }
     }

@@ -1,11 +1,17 @@
 /// Runs steps again as the retry policy allows.
-struct Retrying: Sendable {
-    let resources: PipelineResources
-    let transfer: TransferID
+public struct Retrying: Sendable {
+    private let resources: PipelineResources
+    private let transfer: TransferID?
+
+    /// - Parameter transfer: whose steps they are; nil for what no transfer does: planning, looking, removing.
+    public init(resources: PipelineResources, transfer: TransferID? = nil) {
+        self.resources = resources
+        self.transfer = transfer
+    }
 
     /// Runs `body` until it succeeds or its failure is final. `progress` tells how far it came: any progress between
     /// two failures starts the count of failures anew, so a slow and flaky link is never given up while it moves.
-    func run<R: Sendable>(
+    public func run<R: Sendable>(
         host: String,
         object: String,
         progress: () -> UInt64 = { 0 },

@@ -25,6 +25,9 @@ public final class Worker: Sendable {
         /// What broke the queue under a transfer: nothing can go on.
         var failure: (any Error)?
         var recentEnds: [Duration] = []
+        /// Fresh starts by transfer. Progress sets attempts to zero, and a fresh start gives all progress up: a source
+        /// that changes all the time would be begun for ever.
+        var restarts: [TransferID: Int] = [:]
     }
 
     private let queue: any TransferQueue
@@ -269,9 +272,18 @@ public final class Worker: Sendable {
         switch error.retry {
         case .never, .park: return nil
         case .immediately: return .zero
-        case .restart: return claim.attempts < 2 ? .zero : nil
+        case .restart: return mayRestart(claim) ? .zero : nil
         case .after(let wait): return wait
         case .backoff: return .seconds(5) * (1 << min(6, claim.attempts))
+        }
+    }
+
+    private func mayRestart(_ claim: ClaimedTransfer) -> Bool {
+        state.withLock { state in
+            let earlier = state.restarts.removeValue(forKey: claim.id) ?? 0
+            guard earlier < 2 else { return false }
+            state.restarts[claim.id] = earlier + 1
+            return true
         }
     }
 

@@ -114,6 +114,8 @@ public struct WritePlan: Sendable {
     public var resume: [UInt8]?
     /// Receipts of the earlier session, in part order.
     public var receipts: [PartReceipt]
+    /// The server copies the parts from another object of its own: their bytes, and so their digests, never come by.
+    public var isServerCopy = false
 
     /// A plan from its parts.
     public init(

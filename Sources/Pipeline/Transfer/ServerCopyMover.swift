@@ -12,6 +12,7 @@ struct ServerCopyMover: Sendable {
         }
         var plan = plan
         plan.partSize = earlier?.partSize ?? copy.partSize
+        plan.isServerCopy = true
         let parts = PartPlan(size: size, partSize: plan.partSize)
         let session = try await runner.beginSession(plan, context.info, plan.partSize, isFresh: earlier == nil)
         do {

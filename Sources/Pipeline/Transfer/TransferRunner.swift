@@ -42,7 +42,12 @@ public struct TransferRunner: Sendable {
     public func run() async throws -> TransferOutcome {
         phase(.resolving)
         let snapshot = try await journal.snapshot()
-        let capabilities = try await target.capabilities
+        let capabilities = try await Retrying(resources: resources, transfer: claim.id).run(
+            host: target.host,
+            object: target.location
+        ) {
+            try await target.capabilities
+        }
         let existing = try await lookAtTarget()
         // The first look may bring the first part along, but only where it is all but certain that it is wanted.
         let isWanted = snapshot == nil && existing == nil && !target.mayCopyOnServer(from: source)
@@ -114,7 +119,9 @@ public struct TransferRunner: Sendable {
             receipts: earlier?.receipts ?? []
         )
 
-        if let copy = try await target.serverSideCopy(from: source, info: info) {
+        // A digest that only the user knows is proven by bytes; a copy within the server shows none.
+        let isProven = expected == nil || expected == info.publishedSHA256
+        if isProven, let copy = try await target.serverSideCopy(from: source, info: info) {
             opened.stream?.cancel()
             return try await ServerCopyMover(context: context, copy: copy, runner: self).run(plan, earlier)
         }

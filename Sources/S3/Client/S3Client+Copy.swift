@@ -33,7 +33,7 @@ package struct S3CopySource: Sendable {
 }
 
 extension S3Client {
-    /// CopyObject, at most `quirks.maxPartSize` bytes.
+    /// CopyObject, at most `quirks.maxPartSize` bytes. Never replayed by itself, as a PUT.
     ///
     /// - Parameter properties: nil: everything is taken over from the source; else these replace them.
     package func copyObject(
@@ -54,7 +54,7 @@ extension S3Client {
         source.apply(to: &call.headers)
         condition.apply(to: &call.headers)
         call.hooks = hooks
-        call.isIdempotent = condition == .none
+        call.isIdempotent = false
         let root = try await commit(call, root: "CopyObjectResult")
         return Written(etag: root.etag ?? "", versionID: nil, checksums: [])
     }

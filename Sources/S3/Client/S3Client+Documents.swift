@@ -49,7 +49,13 @@ extension S3Client {
     private func read(_ response: HTTPResponse, _ call: S3Call, root: String, other: String? = nil) async throws
         -> XMLElement
     {
-        let bytes = try await response.collect(limit: S3Client.documentLimit)
+        let bytes: [UInt8]
+        do {
+            bytes = try await response.collect(limit: S3Client.documentLimit)
+        } catch let error as TransportError where error.code == .bodyTooLong {
+            // No retry makes it shorter.
+            throw XMLFailure.limit("more than \(S3Client.documentLimit) bytes")
+        }
         let element = try XMLDocumentParser.parse(bytes)
         if element.name == "Error" {
             var error = S3Error(document: element, status: response.status, headers: response.headers)

@@ -41,7 +41,7 @@ extension S3Client {
     ) async throws -> Bool {
         if !tries.clock, let offset = clockOffset(error, response, attempt, call) {
             tries.clock = true
-            state.clockOffset = offset
+            state.learn(clockOffset: offset)
             return true
         }
         if !tries.region, let bucket = call.bucket, isAboutRegion(error, call) {

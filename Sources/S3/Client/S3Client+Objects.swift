@@ -159,7 +159,8 @@ extension S3Client {
         package let checksums: [S3Checksum]
     }
 
-    /// PutObject. A conditional one is never replayed by itself: its 412 may be its own doing.
+    /// PutObject. Never replayed by itself: a conditional one's 412 may be its own doing, and any other may make a
+    /// second version.
     package func put(
         bucket: String,
         key: S3Key,
@@ -173,7 +174,7 @@ extension S3Client {
         call.headers = try properties.headers()
         condition.apply(to: &call.headers)
         call.hooks = hooks
-        call.isIdempotent = condition == .none
+        call.isIdempotent = false
         return try await stored(body, call)
     }
 

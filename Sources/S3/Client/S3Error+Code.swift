@@ -58,7 +58,7 @@ extension S3Error {
     }
 
     /// A name for a status without a code.
-    static func codeName(status: Int) -> String {
+    package static func codeName(status: Int) -> String {
         switch status {
         case 301: "PermanentRedirect"
         case 302, 307, 308: "TemporaryRedirect"

@@ -29,7 +29,7 @@ package struct S3Listing: AsyncSequence, Sendable {
         Iterator(client: client, bucket: bucket, request: request)
     }
 
-    package struct Iterator: AsyncIteratorProtocol {
+    package struct Iterator: AsyncIteratorProtocol, Sendable {
         private let client: S3Client
         private let bucket: String
         private let request: S3ListRequest

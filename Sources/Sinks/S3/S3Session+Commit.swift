@@ -7,14 +7,19 @@ import SluiceS3
 extension S3Session {
     func commit(_ request: CommitRequest) async throws -> StoredObject {
         CrashPoint.step()
+        // An attempt whose end nobody knows may have been the one: another write would make a second object.
+        if outcomeIsOpen, let ours = try await ownObject() { return try await stored(ours, request) }
+        outcomeIsOpen = true
         do {
             try await makeObject(request)
         } catch let error as S3Error {
-            guard let ours = try await lookedUp(after: error) else { throw try await verdict(error, request) }
-            return try await stored(ours, request)
+            if let ours = try await lookedUp(after: error) { return try await stored(ours, request) }
+            outcomeIsOpen = false
+            return try await settled(error, request)
         } catch {
-            guard let ours = try await ownObject() else { throw SluiceError.remote(error, object: location) }
-            return try await stored(ours, request)
+            if let ours = try await ownObject() { return try await stored(ours, request) }
+            outcomeIsOpen = false
+            throw SluiceError.remote(error, object: location)
         }
         CrashPoint.step()
         guard let object = try await ownObject() else {
@@ -60,9 +65,7 @@ extension S3Session {
     }
 
     private func copyWhole(_ request: CommitRequest) async throws {
-        guard let source = copySource else {
-            throw SluiceError(.internalFault, object: location, "a copy was committed before it was staged")
-        }
+        guard let source = copySource else { throw nothingStaged }
         do {
             _ = try await client.copyObject(
                 from: source,
@@ -117,31 +120,41 @@ extension S3Session {
         }
     }
 
-    /// What a failed commit means when the object is not ours.
-    private func verdict(_ error: S3Error, _ request: CommitRequest) async throws -> SluiceError {
+    /// What a failed commit means when the object is not ours: success only where somebody else's is the same.
+    private func settled(_ error: S3Error, _ request: CommitRequest) async throws -> StoredObject {
         switch error.kind {
         case .preconditionFailed:
             let other = try await S3Target(connection: connection, key: key, settings: settings).existing()
-            let both = request.sha256.map { "; ours has \($0)" } ?? ""
-            return SluiceError(
-                .exists,
-                object: location,
-                "somebody else wrote it meanwhile (\(other.map { "\($0.size) bytes" } ?? "gone again")\(both))",
-                remedy: "run the command again to see whether the content is the same; --overwrite replaces it"
-            )
+            if var other, let digest = request.sha256, other.recordedSHA256 == digest, other.size == request.size {
+                await abort()
+                other.note = "somebody else stored the same content meanwhile"
+                return other
+            }
+            throw conflict(with: other, request)
         case .conflict where state.mode == .multipart:
-            return SluiceError(
+            throw SluiceError(
                 .serverFailed,
                 object: location,
                 "another write at the same moment (409)",
                 remedy: "the upload starts over",
                 retry: .restart
             )
-        case .unconfirmed, .temporary, .throttled:
-            return SluiceError(error, object: location)
         default:
-            return SluiceError(error, object: location)
+            throw SluiceError(error, object: location)
         }
+    }
+
+    private func conflict(with other: StoredObject?, _ request: CommitRequest) -> SluiceError {
+        let theirs = other.map { other in
+            "\(other.size) bytes, " + (other.recordedSHA256.map { "\($0)" } ?? "without a recorded SHA-256")
+        }
+        let ours = "\(request.size) bytes" + (request.sha256.map { ", \($0)" } ?? "")
+        return SluiceError(
+            .exists,
+            object: location,
+            "somebody else wrote it meanwhile (\(theirs ?? "gone again"); ours: \(ours))",
+            remedy: "give --overwrite to replace it or --no-clobber to leave it"
+        )
     }
 
     /// The last look: length, digest, and where the digest is kept.

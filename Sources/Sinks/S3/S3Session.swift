@@ -11,9 +11,10 @@ actor S3Session: SinkSession {
     let settings: S3WriteSettings
     let plan: WritePlan
     private(set) var state: S3SessionRecord
-    private var staged: [Chunk] = []
-    private var stagedDigests: [Digest] = []
+    private var staged: StagedPart?
     private(set) var copySource: S3CopySource?
+    /// Whether an attempt to make the object, here or in an earlier process, may have succeeded: then look first.
+    var outcomeIsOpen: Bool
     private var confirmedParts: [PartReceipt] = []
 
     init(connection: S3Connection, key: ObjectKey, client: S3Client, settings: S3WriteSettings, plan: WritePlan) {
@@ -23,9 +24,16 @@ actor S3Session: SinkSession {
         self.settings = settings
         self.plan = plan
         let isSingle = plan.size.map { $0 <= plan.partSize } ?? false
-        state =
-            plan.resume.flatMap { S3SessionRecord($0) }
-            ?? S3SessionRecord(mode: isSingle ? .put : .multipart, token: S3Session.newToken())
+        let earlier = plan.resume.flatMap { S3SessionRecord($0) }
+        state = earlier ?? S3SessionRecord(mode: isSingle ? .put : .multipart, token: S3Session.newToken())
+        outcomeIsOpen = earlier != nil
+    }
+
+    /// The one part of a small object, kept until commit.
+    private struct StagedPart {
+        let chunks: [Chunk]
+        let digests: [Digest]
+        let options: WriteOptions
     }
 
     /// 128 random bits: what proves that an object is the one this transfer made.
@@ -51,7 +59,8 @@ actor S3Session: SinkSession {
                 bucket: connection.bucket,
                 key: key.s3,
                 properties: properties(sha256: plan.expected),
-                checksum: client.bodyChecksum == .md5 ? nil : .crc32c
+                // Where one is announced, Complete must name that of every part, and nobody here knows a copied one's.
+                checksum: client.bodyChecksum == .md5 || plan.isServerCopy ? nil : .crc32c
             )
         } catch {
             throw SluiceError.remote(error, object: location)
@@ -131,9 +140,7 @@ actor S3Session: SinkSession {
     ) async throws -> PartReceipt {
         let crc = digests.first { $0.algorithm == .crc32c }
         guard state.mode == .multipart else {
-            staged = chunks
-            stagedDigests = digests
-            putOptions = options
+            staged = StagedPart(chunks: chunks, digests: digests, options: options)
             return PartReceipt(part: part, tag: "", crc32c: crc)
         }
         let (id, body) = (state.uploadID, body(chunks, digests))
@@ -155,17 +162,27 @@ actor S3Session: SinkSession {
         }
     }
 
-    private var putOptions = WriteOptions()
-
     /// Sends the staged single part.
     func putStaged(_ request: CommitRequest, _ condition: S3WriteCondition) async throws -> S3Client.Written {
-        try await client.put(
+        guard let staged else { throw nothingStaged }
+        return try await client.put(
             bucket: connection.bucket,
             key: key.s3,
-            body: body(staged, stagedDigests),
+            body: body(staged.chunks, staged.digests),
             properties: properties(sha256: request.sha256),
             condition: condition,
-            hooks: S3TransferHooks(putOptions)
+            hooks: S3TransferHooks(staged.options)
+        )
+    }
+
+    /// The process that had the bytes, or the copy's source, is gone: they have to come again.
+    var nothingStaged: SluiceError {
+        SluiceError(
+            .unconfirmed,
+            object: location,
+            "an earlier run was about to write it, and did not",
+            remedy: "run the command again",
+            retry: .restart
         )
     }
 
@@ -212,7 +229,7 @@ actor S3Session: SinkSession {
 
     func abort() async {
         let upload = state.uploadID
-        staged = []
+        staged = nil
         guard state.mode == .multipart, !upload.isEmpty else { return }
         // The caller's task may be cancelled already, and a request in it would fail at once: this one must not.
         let (client, bucket, key) = (client, connection.bucket, key)

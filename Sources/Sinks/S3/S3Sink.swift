@@ -47,13 +47,8 @@ public struct S3Sink: Sink {
     /// Aborts unfinished uploads below the location. A listing of uploads tells nothing of who made them, so they are
     /// recognised by the state store: by their id, or, where that was lost, by their key and the time they began.
     public func cleanUp(olderThan: Duration, dryRun: Bool, known: KnownSessions) async throws -> CleanUpReport {
-        let client: S3Client
-        let uploads: [S3UnfinishedUpload]
-        do {
-            client = try await connection.ready()
-            uploads = try await client.listMultipartUploads(bucket: connection.bucket, prefix: key.s3)
-        } catch {
-            throw SluiceError.remote(error, object: location)
+        let (client, uploads) = try await connection.asking(location) { [connection, key] client in
+            (client, try await client.listMultipartUploads(bucket: connection.bucket, prefix: key.s3))
         }
         var report = CleanUpReport()
         for upload in uploads {
@@ -67,25 +62,24 @@ public struct S3Sink: Sink {
                 continue
             }
             do {
-                if !dryRun { try await abort(upload, client) }
+                if !dryRun { try await abort(upload, name) }
                 report.removed.append("\(name) (unfinished upload)")
-            } catch {
-                // Anything but a `SluiceError` is a cancellation.
-                let failure = SluiceError.remote(error, object: name)
-                guard let failure = failure as? SluiceError else { throw failure }
+            } catch let failure as SluiceError {
                 report.failures.append(failure)
             }
         }
         return report
     }
 
-    private func abort(_ upload: S3UnfinishedUpload, _ client: S3Client) async throws {
+    private func abort(_ upload: S3UnfinishedUpload, _ name: String) async throws {
         CrashPoint.step()
-        try await client.abortMultipartUpload(
-            bucket: connection.bucket,
-            key: upload.key,
-            uploadID: upload.uploadID
-        )
+        try await connection.asking(name) { [connection] client in
+            try await client.abortMultipartUpload(
+                bucket: connection.bucket,
+                key: upload.key,
+                uploadID: upload.uploadID
+            )
+        }
         CrashPoint.step()
     }
 }

@@ -113,7 +113,7 @@ struct S3Target: SinkTarget {
             key: source.key.s3,
             etag: etag,
             versionID: version,
-            customerKey: settings.customerKey
+            customerKey: source.connection.customerKey
         )
         return S3ServerCopy(source: from, size: size, quirks: quirks)
     }

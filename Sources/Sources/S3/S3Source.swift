@@ -26,12 +26,9 @@ public struct S3Source: Source {
     /// - Throws: `.notFound` if there is neither an object of that key nor any below it.
     public func isSingleObject() async throws -> Bool {
         guard !key.bytes.isEmpty, key.bytes.last != UInt8(ascii: "/") else { return false }
-        do {
-            if try await connection.look(key) != nil { return true }
-        } catch let error as S3Error where error.kind == .accessDenied {
-            return true
-        } catch {
-            throw SluiceError.remote(error, object: location)
+        switch try await connection.look(key) {
+        case .object, .hidden: return true
+        case .absent: break
         }
         guard try await holdsAny() else { throw connection.nothing(at: key) }
         return false
@@ -42,12 +39,10 @@ public struct S3Source: Source {
         var request = S3ListRequest()
         request.prefix = prefix.s3
         request.pageSize = 1
-        do {
-            let pages = try await connection.ready().listObjects(bucket: connection.bucket, request)
+        return try await connection.asking(location) { [connection, request] client in
+            let pages = client.listObjects(bucket: connection.bucket, request)
             for try await page in pages where !page.objects.isEmpty { return true }
             return false
-        } catch {
-            throw SluiceError.remote(error, object: location)
         }
     }
 
@@ -76,12 +71,23 @@ extension S3Connection {
         )
     }
 
-    /// What the server says of a key; nil if there is no such object.
-    fileprivate func look(_ key: ObjectKey) async throws -> S3ObjectInfo? {
-        do {
-            return try await ready().head(bucket: bucket, key: key.s3)
-        } catch let error as S3Error where error.kind == .noSuchKey {
-            return nil
+    fileprivate enum Look: Sendable {
+        case object(S3ObjectInfo)
+        case absent
+        /// May not be looked at, and perhaps be read.
+        case hidden
+    }
+
+    /// What the server says of a key.
+    fileprivate func look(_ key: ObjectKey) async throws -> Look {
+        try await asking(location(key)) { [bucket, customerKey] client in
+            do {
+                return .object(try await client.head(bucket: bucket, key: key.s3, customerKey: customerKey))
+            } catch let error as S3Error where error.kind == .noSuchKey {
+                return .absent
+            } catch let error as S3Error where error.kind == .accessDenied {
+                return .hidden
+            }
         }
     }
 }
@@ -127,34 +133,22 @@ private actor PageReader {
 
     /// What the key itself names; nil where it is a prefix, or may be listed only.
     private func single() async throws -> S3ObjectInfo? {
-        if key == prefix { return nil }
-        do {
-            return try await connection.look(key)
-        } catch let error as S3Error where error.kind == .accessDenied {
-            return nil
-        } catch {
-            throw SluiceError.remote(error, object: connection.location(key))
-        }
+        guard key != prefix, case .object(let object) = try await connection.look(key) else { return nil }
+        return object
     }
 
     private func nextPage() async throws -> ListObjectsPage? {
-        do {
-            var iterator: S3Listing.Iterator
-            if let pages {
-                iterator = pages
-            } else {
-                var request = S3ListRequest()
-                request.prefix = prefix.s3
-                if !recursive { request.delimiter = "/" }
-                iterator = try await connection.ready().listObjects(bucket: connection.bucket, request)
-                    .makeAsyncIterator()
-            }
-            let page = try await iterator.next()
-            pages = iterator
-            return page
-        } catch {
-            throw SluiceError.remote(error, object: connection.location(prefix))
+        var request = S3ListRequest()
+        request.prefix = prefix.s3
+        if !recursive { request.delimiter = "/" }
+        let (page, rest) = try await connection.asking(connection.location(prefix)) {
+            [connection, pages, request] client in
+            // A copy: a page that failed is asked for once more from where it began.
+            var iterator = pages ?? client.listObjects(bucket: connection.bucket, request).makeAsyncIterator()
+            return (try await iterator.next(), iterator)
         }
+        pages = rest
+        return page
     }
 
     // MARK: - Entries

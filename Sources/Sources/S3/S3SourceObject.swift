@@ -30,6 +30,7 @@ struct S3SourceObject: SourceObject, S3Located {
                 bucket: connection.bucket,
                 key: key.s3,
                 range: range,
+                customerKey: connection.customerKey,
                 hooks: S3TransferHooks(options)
             )
             let info = try await info(body.info, client)
@@ -46,10 +47,18 @@ struct S3SourceObject: SourceObject, S3Located {
 
     private func look(_ client: S3Client) async throws -> ObjectInfo {
         do {
-            return try await info(client.head(bucket: connection.bucket, key: key.s3), client)
+            return try await info(
+                client.head(bucket: connection.bucket, key: key.s3, customerKey: connection.customerKey),
+                client
+            )
         } catch let error as S3Error where error.kind == .accessDenied {
             // Some policies allow to get what they do not allow to head.
-            let body = try await client.get(bucket: connection.bucket, key: key.s3, range: ByteRange(0, 1))
+            let body = try await client.get(
+                bucket: connection.bucket,
+                key: key.s3,
+                range: ByteRange(0, 1),
+                customerKey: connection.customerKey
+            )
             body.response.body.cancel()
             return try await info(body.info, client)
         }
@@ -108,6 +117,7 @@ struct S3SourceObject: SourceObject, S3Located {
                 range: range,
                 ifMatch: etag,
                 versionID: version,
+                customerKey: connection.customerKey,
                 hooks: S3TransferHooks(options)
             )
             guard body.range == range else {
