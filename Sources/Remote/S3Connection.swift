@@ -13,7 +13,7 @@ package final class S3Connection: Sendable {
     /// What objects of the bucket are read with that were encrypted with a customer's key.
     package let customerKey: S3CustomerKey?
     /// For requests that no transfer makes: planning, listing, removing.
-    private let retrying: Retrying
+    package let retrying: Retrying
     private let client: S3Client
     private let recognised = Mutex<S3Client?>(nil)
 
