@@ -50,14 +50,18 @@ class FileScenario:
         assert [name for name in names if not name.startswith(".")] == ["model.bin"], names
 
     def moved(self):
-        return self.origin.bytes_sent(f"/{self.directory.name}.bin")
+        """Without the one byte of each first look."""
+        requests = self.origin.requests_for(f"/{self.directory.name}.bin")
+        return sum(entry.body_sent for entry in requests if entry.range != "bytes=0-0")
 
     def leftovers(self):
         return temporaries(self.directory)
 
 
 class ReplaceScenario(FileScenario):
-    """The same over a file that is there already."""
+    """The same in one part over a file that is there already."""
+
+    size = 12_345
 
     def __init__(self, *arguments):
         super().__init__(*arguments, overwrite=True)

@@ -108,7 +108,7 @@ def allowance(route):
     return route.connections * (route.part + min(route.part, 2 * SEND_BUFFER + (1 << 20))) + HEADS
 
 
-@pytest.mark.timeout(7200)
+@pytest.mark.timeout(300 + 60 * KILLS)
 @pytest.mark.parametrize("route", ROUTES, indirect=True)
 def test_l15_killed_runs_are_completed_by_the_next_ones(sluice, route, request):
     """L-15, acceptance 3."""

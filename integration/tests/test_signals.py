@@ -157,6 +157,33 @@ def test_l18_a_stopped_copy_goes_on(sluice, make_origin, tmp_path):
     assert "error" not in result.err and "retry" not in result.err, str(result)
 
 
+@pytest.mark.skipif(not os.environ.get("SLUICE_SLOW"), reason="waits for a lease to run out (30 s): SLUICE_SLOW=1")
+@pytest.mark.parametrize("sink", ["file", "s3"])
+def test_l18_a_copy_that_was_stopped_for_long_gives_way_to_its_successor(sluice, make_origin, s3_fault, tmp_path, sink):
+    """L-18, L-13: its lease ran out while it was stopped and another run has the transfer; it touches nothing more."""
+    target = tmp_path / "out" / "m.bin" if sink == "file" else "s3://bucket/m.bin"
+    origin = make_origin(rate=4 * MIB, send_buffer=64 << 10)
+    url = origin.add("/m.bin", size=32 * MIB, seed=8)
+    command = ["cp", "--part-size", "5M", "--connections", "2", url, target]
+    first = sluice.popen(*command, endpoint=s3_fault.endpoint)
+    wait_for(lambda: journalled(sluice) >= 5 * MIB)
+    first.signal(signal.SIGSTOP)
+    time.sleep(31)
+    second = sluice.popen(*command, endpoint=s3_fault.endpoint)
+    wait_for(lambda: journalled(sluice) >= 10 * MIB)
+    first.signal(signal.SIGCONT)
+    results = [second.wait(), first.wait()]
+    assert [result.rc for result in results] == [0, 0], "\n".join(map(str, results))
+    if sink == "file":
+        assert sha256(target) == origin.sha256("/m.bin")
+        # Its own temporary was locked, so that its successor made another; nobody needs it any more.
+        sluice.ok("cleanup", "--older-than", "0s", tmp_path / "out")
+        assert os.listdir(tmp_path / "out") == ["m.bin"]
+    else:
+        assert s3_fault.object("bucket", "m.bin").sha256() == origin.sha256("/m.bin") and not s3_fault.uploads()
+        assert len([entry for entry in s3_fault.requests_for("CompleteMultipartUpload") if entry.committed]) == 1
+
+
 def process_state(pid):
     with open(f"/proc/{pid}/stat", encoding="latin-1") as file:
         return file.read().rpartition(")")[2].split()[0]
