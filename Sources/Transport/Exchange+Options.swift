@@ -1,4 +1,5 @@
 internal import CCurl
+import SluiceBytes
 
 /// The options of every transfer. Values and reasons: docs/decisions/0002-curl-loop.md.
 extension Exchange {
