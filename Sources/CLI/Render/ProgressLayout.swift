@@ -152,9 +152,8 @@ struct ProgressFields: Sendable {
     }
 
     func line(_ cells: ProgressCells) -> String {
-        let drawn = cells.share.map { barText($0) } ?? ""
         var line = Columns.padded(Columns.prefix(cells.name, name), to: name)
-        if bar > 0 { line += "  " + Columns.padded(drawn, to: bar) }
+        if bar > 0 { line += "  " + Columns.padded(cells.share.map { barText($0) } ?? "", to: bar) }
         for (text, columns) in [(cells.percent, percent), (cells.size, size), (cells.status, status), (cells.eta, eta)]
         where columns > 0 {
             line += "  " + Columns.padded(Columns.prefix(text, columns), to: columns, right: true)
