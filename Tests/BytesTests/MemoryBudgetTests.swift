@@ -3,7 +3,7 @@ import Testing
 
 @testable import SluiceBytes
 
-@Suite(.timeLimit(.minutes(1))) struct MemoryBudgetTests {
+@Suite(.timeLimit(.minutes(10))) struct MemoryBudgetTests {
     private let budget = MemoryBudget(ByteCount(100))
 
     @Test("What is asked for waits its turn, in the order of asking")

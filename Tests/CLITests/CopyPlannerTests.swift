@@ -133,7 +133,7 @@ struct CopyPlannerTests {
         #expect(session.added.batches.withLock { $0 } == [1, 4, 16, 64, 256, 1000, 1000, 659])
     }
 
-    @Test("an interrupt ends the planning, however long the listing", .timeLimit(.minutes(1)))
+    @Test("an interrupt ends the planning, however long the listing", .timeLimit(.minutes(10)))
     func interrupt() async throws {
         let session = FakeSession(["s3://b/p": [FakeSource.entry("a")]], interrupts: true)
         session.endless.withLock { $0 = true }

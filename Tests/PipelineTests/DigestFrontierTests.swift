@@ -4,7 +4,7 @@ import Testing
 
 @testable import SluicePipeline
 
-@Suite(.timeLimit(.minutes(1))) struct DigestFrontierTests {
+@Suite(.timeLimit(.minutes(10))) struct DigestFrontierTests {
     private let pool = BufferPool()
     private let bytes = TestBytes.make(1_000_003)
 

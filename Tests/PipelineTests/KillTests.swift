@@ -5,7 +5,7 @@ import Testing
 @testable import SluicePipeline
 
 /// Kill -9 at any step loses at most the parts in flight, and leaves nothing wrong under a final name.
-@Suite(.timeLimit(.minutes(1))) struct KillTests {
+@Suite(.timeLimit(.minutes(10))) struct KillTests {
     private struct Outcome {
         var survived = false
         var fetchedTwice: UInt64 = 0

@@ -5,7 +5,7 @@ import Testing
 @testable import SluicePipeline
 
 /// One budget for all buffers, and no configuration deadlocks it.
-@Suite(.timeLimit(.minutes(1))) struct MemoryTests {
+@Suite(.timeLimit(.minutes(10))) struct MemoryTests {
     @Test(
         "A budget smaller than a part, or of one part, moves everything",
         arguments: SinkCapabilities.Shape.all,

@@ -4,7 +4,7 @@ import Testing
 
 @testable import SluicePipeline
 
-@Suite(.timeLimit(.minutes(1))) struct RetryPolicyTests {
+@Suite(.timeLimit(.minutes(10))) struct RetryPolicyTests {
     @Test(
         "One table says when a failed step is tried again",
         arguments: [
@@ -38,7 +38,7 @@ import Testing
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct HostBookTests {
+@Suite(.timeLimit(.minutes(10))) struct HostBookTests {
     private let time = ManualTime()
     private let book: HostBook
     private let failure = SluiceError(.serverFailed, "503", retry: .backoff)
@@ -126,7 +126,7 @@ import Testing
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct RetryingTests {
+@Suite(.timeLimit(.minutes(10))) struct RetryingTests {
     private let time = ManualTime(advancesItself: true)
     private let resources: PipelineResources
 

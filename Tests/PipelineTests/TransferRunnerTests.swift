@@ -4,7 +4,7 @@ import Testing
 
 @testable import SluicePipeline
 
-@Suite(.timeLimit(.minutes(1))) struct TransferRunnerTests {
+@Suite(.timeLimit(.minutes(10))) struct TransferRunnerTests {
     enum Reading: CaseIterable { case ranges, rangesFromOpen, sequential, unknownLength }
 
     private func source(_ bytes: [UInt8], _ reading: Reading, published: Bool) -> FakeSource {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import SluicePipeline
 
-@Suite(.timeLimit(.minutes(1))) struct WaitingTests {
+@Suite(.timeLimit(.minutes(10))) struct WaitingTests {
     private let digest = SHA256.hash("x")
     private let stored = StoredObject(location: "there", size: 1, fingerprint: "f")
 
@@ -177,7 +177,7 @@ import Testing
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct EventStreamTests {
+@Suite(.timeLimit(.minutes(10))) struct EventStreamTests {
     private let stream = EventStream()
     private let outcome = TransferOutcome(
         state: .done,

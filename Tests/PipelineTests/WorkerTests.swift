@@ -19,7 +19,7 @@ final class FakeResolver: TransferResolver {
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct WorkerTests {
+@Suite(.timeLimit(.minutes(10))) struct WorkerTests {
     private let time = ManualTime(advancesItself: true)
     private let queue: MemoryQueue
     private let resolver = FakeResolver()

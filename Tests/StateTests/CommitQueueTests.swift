@@ -7,7 +7,7 @@ import Testing
 
 @testable import SluiceState
 
-@Suite("Group commit", .timeLimit(.minutes(2)))
+@Suite("Group commit", .timeLimit(.minutes(10)))
 struct CommitQueueTests {
     private let directory: StateDirectory
     private let store: StateStore
@@ -72,7 +72,7 @@ struct CommitQueueTests {
     }
 }
 
-@Suite("The plans of the queue's statements", .timeLimit(.minutes(1)))
+@Suite("The plans of the queue's statements", .timeLimit(.minutes(10)))
 struct PlanTests {
     /// The statements of a worker's round, each asked for its plan: with a million rows a scan is a fault.
     @Test("use an index wherever they touch the transfers")

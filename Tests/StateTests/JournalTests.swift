@@ -5,7 +5,7 @@ import Testing
 
 @testable import SluiceState
 
-@Suite("The journal", .timeLimit(.minutes(1)))
+@Suite("The journal", .timeLimit(.minutes(10)))
 struct JournalTests {
     private let directory: StateDirectory
     private let store: StateStore

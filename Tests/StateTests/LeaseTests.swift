@@ -19,7 +19,7 @@ private final class ManualLeases: Sendable {
     var clock: LeaseClock { LeaseClock(boot: "this boot") { self.milliseconds.withLock { $0 } } }
 }
 
-@Suite("Leases", .timeLimit(.minutes(1)))
+@Suite("Leases", .timeLimit(.minutes(10)))
 struct LeaseTests {
     private let directory: StateDirectory
     private let leases = ManualLeases()

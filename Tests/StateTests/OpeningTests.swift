@@ -6,7 +6,7 @@ import Testing
 
 @testable import SluiceState
 
-@Suite("Opening a state file", .timeLimit(.minutes(5)))
+@Suite("Opening a state file", .timeLimit(.minutes(10)))
 struct OpeningTests {
     private let directory: StateDirectory
 

@@ -5,7 +5,7 @@ import Testing
 
 @testable import SluiceState
 
-@Suite("The queue", .timeLimit(.minutes(2)))
+@Suite("The queue", .timeLimit(.minutes(10)))
 struct QueueTests {
     private let directory: StateDirectory
     private let time = ManualTime()

@@ -6,7 +6,7 @@ import Testing
 
 @testable import SluiceState
 
-@Suite("Two worker processes on one state file", .timeLimit(.minutes(5)))
+@Suite("Two worker processes on one state file", .timeLimit(.minutes(10)))
 struct WorkerProcessTests {
     private let directory: StateDirectory
 

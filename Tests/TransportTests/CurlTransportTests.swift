@@ -3,7 +3,7 @@ import SluiceTestSupport
 import SluiceTransport
 import Testing
 
-@Suite("A transport", .timeLimit(.minutes(1)))
+@Suite("A transport", .timeLimit(.minutes(10)))
 struct CurlTransportTests {
     @Test("sends the target byte for byte and hands out status, fields and body")
     func get() async throws {

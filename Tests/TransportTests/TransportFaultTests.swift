@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// Rows of the fault catalogue that begin below HTTP's statuses. Numbers in names: the catalogue's rows.
-@Suite("A transport meets a faulty server", .timeLimit(.minutes(1)))
+@Suite("A transport meets a faulty server", .timeLimit(.minutes(10)))
 struct TransportFaultTests {
     typealias Answer = ScriptedServer.Answer
 

@@ -31,7 +31,7 @@ private final class HandClock: Sendable {
     func advance(_ step: Duration) { time.withLock { $0 += step } }
 }
 
-@Suite("A transport's flow", .timeLimit(.minutes(1)))
+@Suite("A transport's flow", .timeLimit(.minutes(10)))
 struct TransportFlowTests {
     typealias Answer = ScriptedServer.Answer
 

@@ -128,7 +128,7 @@ struct ProgressFields: Sendable {
         name = 0
         take(&percent, 4)
         take(&status, 10)
-        take(&bar, 8)
+        if status > 0 { take(&bar, 8) }
         if bar > 0 {
             left -= ProgressFields.leastName.usual - ProgressFields.leastName.narrow
             take(&eta, 7)

@@ -7,7 +7,7 @@ import Testing
 
 @testable import SluiceSinks
 
-@Suite(.timeLimit(.minutes(2))) struct FileSinkFaultTests {
+@Suite(.timeLimit(.minutes(10))) struct FileSinkFaultTests {
     // MARK: - A full disk (L-01, L-02): a file system of its own, which only root can mount
 
     static let canMount: Bool = {

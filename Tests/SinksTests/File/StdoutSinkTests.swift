@@ -6,7 +6,7 @@ import Testing
 
 @testable import SluiceSinks
 
-@Suite(.timeLimit(.minutes(1))) struct StdoutSinkTests {
+@Suite(.timeLimit(.minutes(10))) struct StdoutSinkTests {
     private let info = ObjectInfo(size: nil, pin: .weak(size: nil, modified: nil), supportsRanges: false)
 
     @Test func `parts come out in order, and a repeated one only once`() async throws {

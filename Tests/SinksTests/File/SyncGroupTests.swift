@@ -7,7 +7,7 @@ import Testing
 
 @testable import SluiceSinks
 
-@Suite(.timeLimit(.minutes(1))) struct SyncGroupTests {
+@Suite(.timeLimit(.minutes(10))) struct SyncGroupTests {
     let directory: TemporaryDirectory
     let harness: FileSinkHarness
 

@@ -140,8 +140,8 @@ private final class OneObjectServer: HTTPClient {
     }
 
     @Test func `an object that an earlier process made is found by its token`() async throws {
-        let made = OneObjectServer.Stored(size: 4, metadata: ["sluice-write-id": S3CommitTests.token])
-        let server = OneObjectServer(.init(object: made))
+        let metadata = ["sluice-write-id": S3CommitTests.token, "sluice-sha256": S3CommitTests.digest.hex]
+        let server = OneObjectServer(.init(object: OneObjectServer.Stored(size: 4, metadata: metadata)))
         let stored = try await session(server, resume: true).commit(request)
         #expect(stored.size == 4)
         #expect(server.state.withLock { $0.methods.allSatisfy { $0 == "HEAD" } })

@@ -20,7 +20,7 @@ struct FileSourceHarness: SourceHarness {
     func object() throws -> any SourceObject { try FileSource(path: directory.path + "/object").object(ObjectKey("")) }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct FileSourceTests {
+@Suite(.timeLimit(.minutes(10))) struct FileSourceTests {
     let directory: TemporaryDirectory
 
     init() throws {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import SluiceSources
 
-@Suite(.timeLimit(.minutes(1))) struct StdinSourceTests {
+@Suite(.timeLimit(.minutes(10))) struct StdinSourceTests {
     @Test func `a pipe is read once, to its end`() async throws {
         let bytes = SampleBytes.make(50_000)
         let (reader, writer) = try pipe()
