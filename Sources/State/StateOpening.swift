@@ -14,8 +14,12 @@ enum StateOpening {
                 try setJournal(db, location)
                 if !dead.isEmpty { try checkPages(db, location) }
                 try db.inTransaction(.immediate) {
-                    if !dead.isEmpty { try checkLength(db, location) }
-                    try makeTables(db)
+                    // A worker may have died before it made the tables: then there is nothing to miss.
+                    if try number(db, "PRAGMA user_version") == 0 {
+                        try makeTables(db)
+                    } else if !dead.isEmpty {
+                        try checkLength(db, location)
+                    }
                     for worker in dead { try Leases.void(worker, now: now, db) }
                     CrashPoint.step()
                     return .commit
@@ -110,7 +114,6 @@ enum StateOpening {
 
     /// Within the transaction, because two processes may find the same empty file.
     private static func makeTables(_ db: Database) throws {
-        guard try number(db, "PRAGMA user_version") == 0 else { return }
         for statement in Schema.statements { try db.execute(sql: statement) }
     }
 
