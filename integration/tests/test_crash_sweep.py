@@ -5,6 +5,7 @@ After each crash nothing wrong stands under the final name and every upload is k
 nothing is left. SLUICE_SWEEP=full crashes each recovery at every step, too, instead of at a sample of them.
 """
 
+import concurrent.futures
 import hashlib
 import os
 import signal
@@ -16,6 +17,7 @@ from .leftovers import cleaned, recorded_uploads, temporaries
 FULL = os.environ.get("SLUICE_SWEEP") == "full"
 CONNECTIONS = 2
 MOST_STEPS = 400
+AT_ONCE = 3
 
 
 class FileScenario:
@@ -74,12 +76,12 @@ class S3Scenario:
     records_digest = True
 
     def __init__(self, name, root, server, payload):
-        self.server, self.content, self.key = server, payload(self.size, seed=4), f"models/{name}.bin"
+        self.server, self.content, self.key = server, payload(self.size, seed=4), f"models/{name}/m.bin"
         source = root / "source.bin"
         if not source.exists():
             self.content.write_to(source)
         self.command = ["cp", "--part-size", "5M", "--connections", CONNECTIONS, source, f"s3://bucket/{self.key}"]
-        self.options, self.place = {"endpoint": server.endpoint}, f"s3://bucket/models/{name}"
+        self.options, self.place = {"endpoint": server.endpoint}, f"s3://bucket/models/{name}/"
 
     def check_visible(self):
         item = self.server.object("bucket", self.key)
@@ -147,30 +149,40 @@ def recover(sluice, scenario, crashes):
     assert len(left) <= crashes and not scenario.leftovers()
 
 
+def sweep(attempt, first=1, stride=1):
+    """Calls attempt(step) for step after step until one was not killed; a few at a time, each in a home of its own."""
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        for step in range(first, MOST_STEPS, AT_ONCE * stride):
+            crashed = list(pool.map(attempt, range(step, step + AT_ONCE * stride, stride)))
+            if not all(crashed):
+                return step + stride * crashed.index(False)
+    pytest.fail(f"still crashing at step {MOST_STEPS}")
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS if FULL else ["file", "replace", "s3"], indirect=True)
 def test_l15_a_crash_at_every_durable_step_is_recovered_from(scenario):
     """L-15."""
-    for step in range(1, MOST_STEPS):
-        attempt, sluice = scenario(f"n{step}")
-        crashed = crash(sluice, attempt, step)
-        recover(sluice, attempt, crashes=int(crashed))
+    def attempt(step):
+        place, sluice = scenario(f"n{step}")
+        crashed = crash(sluice, place, step)
+        recover(sluice, place, crashes=int(crashed))
         if not crashed:
-            assert step > 15, "the durable steps are not counted"
-            again = sluice.ok(*attempt.command, "--json", **attempt.options)
+            again = sluice.ok(*place.command, "--json", **place.options)
             assert [event["moved"] for event in again.events if event["event"] == "finished"] == [0], str(again)
-            return
-    pytest.fail(f"still crashing at step {MOST_STEPS}")
+        return crashed
+
+    assert sweep(attempt) > 15, "the durable steps are not counted"
 
 
 @pytest.mark.parametrize("scenario", ["file", "s3"], indirect=True)
 def test_l17_a_crash_during_the_recovery_from_a_crash_is_recovered_from(scenario):
     """L-17."""
-    for first in range(1, MOST_STEPS) if FULL else (9, 17, 23):
-        for second in range(1, MOST_STEPS) if FULL else range(4, MOST_STEPS, 7):
-            attempt, sluice = scenario(f"n{first}-{second}")
-            if not crash(sluice, attempt, first):
-                return
-            crashed = crash(sluice, attempt, second)
-            recover(sluice, attempt, crashes=1 + int(crashed))
-            if not crashed:
-                break
+    def attempt(first, second):
+        place, sluice = scenario(f"n{first}-{second}")
+        assert crash(sluice, place, first)
+        crashed = crash(sluice, place, second)
+        recover(sluice, place, crashes=1 + int(crashed))
+        return crashed
+
+    for first in range(1, 30) if FULL else (9, 17, 23):
+        sweep(lambda second: attempt(first, second), *(1, 1) if FULL else (4, 7))

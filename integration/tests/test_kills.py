@@ -52,10 +52,8 @@ def journalled(sluice, route, name):
     """How much of the object the next run need not move."""
     rows = [row for row in sluice.ok("queue", "list", "--all", "--json").events
             if row["target"] == str(route.target(name))]
-    if not rows:
-        return 0
-    assert len(rows) == 1, rows
-    return SIZE if rows[0]["state"] == "done" else rows[0]["done"]
+    # A run that was killed between its last transaction and its end had done it all; the next one has a row of its own.
+    return SIZE if any(row["state"] == "done" for row in rows) else max((row["done"] for row in rows), default=0)
 
 
 def settled(route):
@@ -97,15 +95,20 @@ def finish(sluice, route, name):
     assert route.check(name), str(result)
     moved = {counter: count - before[counter] for counter, count in settled(route).items()}
     for counter, count in moved.items():
-        assert count <= SIZE - done + allowance(route) - route.connections * route.part, (counter, count, done)
+        assert count <= SIZE - done + buffered(route), (counter, count, done)
     again = sluice.ok(*route.command(name), "--json", **route.environment)
     assert [event["moved"] for event in again.events if event["event"] == "finished"] == [0], str(again)
 
 
+def buffered(route):
+    """What a run moves for nothing though nobody kills it: at the end, a lane without work takes over half of what
+    another one still has to fetch, and that was on its way in the kernel's buffers (up to 32 MiB a connection)."""
+    return route.connections * route.part // 2 + HEADS
+
+
 def allowance(route):
-    """What one run may move for nothing: the parts in flight, and for each connection what a range that was given to
-    another lane meanwhile had in the kernel's buffers."""
-    return route.connections * (route.part + min(route.part, 2 * SEND_BUFFER + (1 << 20))) + HEADS
+    """What a killed run may move for nothing."""
+    return route.connections * route.part + buffered(route)
 
 
 @pytest.mark.timeout(300 + 60 * KILLS)
