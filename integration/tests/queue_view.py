@@ -1,6 +1,7 @@
 """How the queue's tests look at the queue: through the binary, and at its file only where no command shows it."""
 
 import contextlib
+import hashlib
 import os
 import sqlite3
 import time
@@ -14,6 +15,11 @@ def until(condition, what, timeout=60):
             raise AssertionError(f"still not after {timeout} s: {what}")
         time.sleep(0.02)
     return value
+
+
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def rows(sluice, *words):

@@ -1,7 +1,6 @@
 """Faults of the local machine: full disks (L-01), disks that fail (L-06), planted links (L-11), two processes on one
 target (L-13), few descriptors (L-20)."""
 
-import hashlib
 import os
 import re
 import shutil
@@ -10,16 +9,11 @@ import threading
 
 import pytest
 
-from .queue_view import leftovers, rows, until
+from .queue_view import leftovers, rows, sha256, until
 
 MIB = 1 << 20
 # Above this size a file is synced alone, below it with others.
 SMALL, LARGE = 100_000, 20 * MIB
-
-
-def sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def injecting(log, call, *how):
@@ -96,7 +90,8 @@ def test_l01_no_space_at_a_call_parks_the_transfer_and_the_next_run_ends_it(slui
     assert len(injected) == 1, injected
     assert rows(sluice)["a"]["state"] == "parked"
     if call != "renameat2":
-        assert origin.bytes_sent("/a") <= 1 * MIB
+        # At most the part that was asked for with the first look.
+        assert origin.bytes_sent("/a") < LARGE
     sluice.ok("cp", "--connections", 1, url, target)
     assert sha256(target) == origin.sha256("/a") and os.listdir(f"{sluice.work}/new") == ["a"]
 
@@ -126,7 +121,7 @@ def test_l06_a_failed_fsync_is_never_repeated_and_the_bytes_come_again(sluice, o
 
 @pytest.mark.parametrize("error, text", [("EIO", "Input/output error"), ("ENOSPC", "No space left")])
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])
-def test_l01_l06_a_disk_that_always_fails_to_sync_ends_the_transfer_with_nothing_left(sluice, origin, size, error, text):
+def test_l01_l06_a_disk_that_never_syncs_ends_the_transfer_with_nothing_left(sluice, origin, size, error, text):
     url = origin.add("/a", size=size)
     os.mkdir(f"{sluice.work}/out")
     log = f"{sluice.directory}/calls"
@@ -262,8 +257,9 @@ def test_l13_two_users_with_the_same_content_both_succeed(sluice, another_sluice
 def test_l13_two_users_with_other_contents_leave_one_of_them_whole(sluice, another_sluice, make_origin):
     origin = make_origin(rate=8 * MIB)
     target = f"{sluice.work}/a"
-    users = [(sluice, origin.add("/1", size=8 * MIB, seed=1)), (another_sluice("other"), origin.add("/2", size=8 * MIB, seed=2))]
-    results = [running.wait(60) for running in [user.popen("cp", url, target) for user, url in users]]
+    urls = [origin.add(f"/{number}", size=8 * MIB, seed=number) for number in (1, 2)]
+    users = [sluice, another_sluice("other")]
+    results = [running.wait(60) for running in [user.popen("cp", url, target) for user, url in zip(users, urls)]]
     assert sorted(result.rc for result in results) == [0, 1], results
     winner = [result.rc for result in results].index(0)
     assert sha256(target) == origin.sha256(f"/{winner + 1}") and os.listdir(sluice.work) == ["a"]
@@ -278,7 +274,8 @@ def test_l20_many_transfers_with_few_descriptors_wait_instead_of_failing(sluice,
     names = [f"f{number}" for number in range(200)]
     urls = [origin.add(f"/{name}", size=30_000, seed=number) for number, name in enumerate(names)]
     urls.append(origin.add("/big", size=LARGE))
-    result = sluice("cp", *urls, "--transfers", 100, "--connections", 16, "out/", prefix=["prlimit", f"--nofile={limit}"])
+    result = sluice("cp", *urls, "--transfers", 100, "--connections", 16, "out/",
+                    prefix=["prlimit", f"--nofile={limit}"])
     assert result.rc == 0, result
     assert "open files" not in result.err
     assert sorted(os.listdir(f"{sluice.work}/out")) == sorted([*names, "big"])

@@ -1,26 +1,18 @@
 """Local files as they really are: what has the target's name, links, unreadable and odd entries, names that are no
-UTF-8, files that change while they are read, standard input."""
+UTF-8."""
 
-import hashlib
 import os
 import re
 import stat
 import subprocess
-import threading
-import time
 
 import pytest
 
-from .queue_view import leftovers, until
+from .queue_view import leftovers, sha256
 
 MIB = 1 << 20
 # Root without the capabilities by which permissions do not count for it.
 UNPRIVILEGED = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
-
-
-def sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write(path, data):
@@ -62,7 +54,8 @@ def test_equal_content_is_success_though_no_digest_was_known(sluice, work, origi
     # The same length and other bytes: refused only once the bytes have been compared.
     write(target, bytes(MIB))
     result = sluice("cp", origin.add("/b", size=MIB, seed=5), target)
-    assert result.rc == 1 and f"a file of {MIB} bytes is there already" in result.err and "--overwrite" in result.err, result
+    assert result.rc == 1, result
+    assert f"a file of {MIB} bytes is there already" in result.err and "--overwrite" in result.err
     assert open(target, "rb").read() == bytes(MIB) and os.listdir(work) == ["a"]
 
 
@@ -149,7 +142,8 @@ def test_a_tree_with_links_circles_and_odd_entries(sluice, work):
     os.mkdir(f"{tree}/empty")
     result = sluice("cp", "-r", f"{tree}/", "out", timeout=30)
     assert result.rc == 1, result
-    for name, reason in [("deep/circle", "circle"), ("self", "circle"), ("dangling", "leads nowhere"), ("fifo", "no bytes")]:
+    reasons = {"deep/circle": "circle", "self": "circle", "dangling": "leads nowhere", "fifo": "no bytes"}
+    for name, reason in reasons.items():
         assert re.search(re.escape(f"{tree}/{name}") + ".*" + reason, result.err), (name, result.err)
     copied = {os.path.relpath(os.path.join(top, name), f"{work}/out"): open(os.path.join(top, name), "rb").read()
               for top, _, names in os.walk(f"{work}/out") for name in names}
@@ -183,8 +177,9 @@ def test_l08_a_target_that_may_not_be_written_fails_before_the_bytes(sluice, wor
     assert sha256(f"{work}/closed/a") == origin.sha256("/a")
 
 
-ODD_NAMES = [b"\xff\xfe", b"caf\xe9", b"a\nb", b"tab\there", b"esc\x1b[2J", b"-rf", b"q?#%41&=+@", "NFC \u00e9".encode(),
-             "NFD e\u0301".encode(), "\U0001f9ca".encode(), b"back\\slash", b".hidden", b" edge ", b"n" * 255]
+ODD_NAMES = [b"\xff\xfe", b"caf\xe9", b"a\nb", b"tab\there", b"esc\x1b[2J", b"-rf", b"q?#%41&=+@",
+             "NFC \u00e9".encode(), "NFD e\u0301".encode(), "\U0001f9ca".encode(), b"back\\slash", b".hidden", b" edge ",
+             b"n" * 255]
 
 
 def test_names_are_bytes_in_trees(sluice, work):
@@ -238,102 +233,3 @@ def test_a_file_that_is_its_own_target(sluice, work):
     for target in ("a", "./a", "b"):
         result = sluice("cp", "--overwrite", "a", target)
         assert open(f"{work}/a", "rb").read() == OLD and open(f"{work}/{target}", "rb").read() == OLD, result
-
-
-# Files that change while they are read
-
-def paced_copy(sluice, *words):
-    return sluice.popen("cp", "--bwlimit", "8M", "--connections", 1, *words)
-
-
-def begun(work):
-    """Bytes are on their way: the temporary holds some."""
-    return any(os.path.getsize(os.path.join(work, name)) for name in leftovers(work))
-
-
-CHANGES = {
-    "grows": lambda path: os.truncate(path, 25 * MIB),
-    "shrinks": lambda path: os.truncate(path, MIB),
-    "is rewritten": lambda path: write(path, b"z" * (24 * MIB)),
-    "is replaced": lambda path: os.replace(write(path + ".new", b"y" * (24 * MIB)), path),
-}
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_a_file_that_changes_once_arrives_in_its_new_version(sluice, work, payload, change):
-    source = str(payload(24 * MIB, 3).write_to(f"{work}/source"))
-    os.mkdir(f"{work}/out")
-    running = paced_copy(sluice, source, "out/target")
-    until(lambda: begun(f"{work}/out"), "the first bytes")
-    CHANGES[change](source)
-    result = running.wait(60)
-    assert result.rc == 0, result
-    assert sha256(f"{work}/out/target") == sha256(source) and os.listdir(f"{work}/out") == ["target"]
-
-
-def test_a_file_that_never_rests_is_an_integrity_failure_with_both_pins(sluice, work, payload):
-    source = str(payload(8 * MIB, 3).write_to(f"{work}/source"))
-    os.mkdir(f"{work}/out")
-    over = threading.Event()
-
-    def scribble():
-        with open(source, "ab") as file:
-            while not over.wait(0.02):
-                file.write(b"more")
-                file.flush()
-    writer = threading.Thread(target=scribble)
-    writer.start()
-    try:
-        result = paced_copy(sluice, source, "out/target").wait(60)
-    finally:
-        over.set()
-        writer.join()
-    assert result.rc == 4, result
-    pins = re.search(r"changed while it was read: it was .* (\d{7}) bytes.*, it is .* (\d{7}) bytes", result.err)
-    assert pins and pins[1] != pins[2], result
-    assert not os.listdir(f"{work}/out")
-
-
-def test_a_file_that_goes_away_while_it_is_read(sluice, work, payload):
-    source = str(payload(24 * MIB, 3).write_to(f"{work}/source"))
-    os.mkdir(f"{work}/out")
-    running = paced_copy(sluice, source, "out/target")
-    until(lambda: begun(f"{work}/out"), "the first bytes")
-    os.unlink(source)
-    result = running.wait(60)
-    assert result.rc in (4, 5) and source in result.err, result
-    assert not os.listdir(f"{work}/out")
-
-
-# Standard input
-
-@pytest.mark.parametrize("size", [0, 1, 3 * MIB + 7, 40 * MIB])
-def test_standard_input_to_a_file(sluice, work, payload, size):
-    data = payload(size, 9).bytes()
-    result = sluice.ok("cp", "--json", "-", "target", stdin=data)
-    assert open(f"{work}/target", "rb").read() == data
-    finished = [event for event in result.events if event["event"] == "finished"][0]
-    assert finished["sha256"] == hashlib.sha256(data).hexdigest() and finished["size"] == size
-
-
-def test_standard_input_needs_a_name_and_the_right_digest(sluice, work):
-    result = sluice("cp", "-", "out/", stdin=b"x")
-    assert result.rc == 2 and "name" in result.err, result
-    result = sluice("cp", "--sha256", "0" * 64, "-", "target", stdin=b"x")
-    assert result.rc == 4 and hashlib.sha256(b"x").hexdigest() in result.err, result
-    assert not leftovers(work) and not os.path.exists(f"{work}/target")
-
-
-def test_standard_input_that_breaks_off_is_not_resumed_but_leaves_nothing(sluice, work):
-    reader, writer = os.pipe()
-    running = sluice.popen("cp", "-", "target", stdin=reader)
-    os.close(reader)
-    os.write(writer, b"x" * 60_000)
-    time.sleep(0.3)
-    assert running.running and not os.path.exists(f"{work}/target")
-    running.kill()
-    os.close(writer)
-    assert not os.path.exists(f"{work}/target")
-    # The next run has another input: it starts anew and succeeds.
-    sluice.ok("cp", "-", "target", stdin=b"new")
-    assert open(f"{work}/target", "rb").read() == b"new"

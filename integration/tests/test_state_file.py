@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 
@@ -184,11 +185,13 @@ def test_l24_a_damaged_page_under_a_running_worker_ends_it_with_the_reason(sluic
 
 
 def test_a_state_file_that_cannot_be_written_is_named(sluice, origin):
-    directory = os.path.join(sluice.work, "a-directory")
+    directory, device = os.path.join(sluice.work, "a-directory"), os.path.join(sluice.work, "a-device")
     os.mkdir(directory)
+    os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
     url = origin.add("/a", size=10)
     assert_told(sluice("cp", "--state", directory, url, "a"), directory, "state file")
-    assert_told(sluice("cp", "--state", "/dev/null", url, "a"), "/dev/null", "not a regular file")
+    assert_told(sluice("cp", "--state", device, url, "a"), device, "not a regular file")
+    assert stat.S_ISCHR(os.stat(device).st_mode)
     assert_told(sluice("cp", "--state", "/proc/nothing/state.db", url, "a"), "/proc/nothing", "mkdir failed")
     assert not origin.requests
 
