@@ -124,6 +124,9 @@ public final class MemoryReservation: Sendable {
         self.bytes = Mutex(bytes)
     }
 
+    /// The bytes that are still held.
+    package var held: UInt64 { bytes.withLock { $0 } }
+
     /// Gives everything back now.
     public func release() { shrink(to: 0) }
 

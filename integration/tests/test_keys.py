@@ -10,10 +10,12 @@ from .test_trees import read_tree
 KEYS = {
     "spaces": "with  two spaces", "outer spaces": " a ", "plus": "a+b", "percent": "100%", "percent-encoded": "%41%2F%",
     "question": "q?x=1&y", "hash": "h#fragment", "at": "a@b", "ampersand, equals": "k=v&w=x",
-    "punctuation": ";,:!'()*$~[]{}|^`\"<>", "backslash": "back\\slash", "escape": "a\\x09b\\u{200d}", "quote entities": "&amp;%26",
+    "punctuation": ";,:!'()*$~[]{}|^`\"<>", "backslash": "back\\slash", "escape": "a\\x09b\\u{200d}",
+    "entities": "&amp;%26",
     "empty component": "a//b", "leading slash": "/lead", "URL": "s3://x/y",
     "dot component": "a/./b", "dot dot component": "a/../b", "dot dot first": "../x", "dot": ".", "dot dot": "..",
-    "NFC": "caf\u00e9", "NFD": "cafe\u0301", "emoji": "\U0001F9A5/\U0001F469\u200d\U0001F467", "hyphen": "-", "option": "-r",
+    "NFC": "caf\u00e9", "NFD": "cafe\u0301", "emoji": "\U0001F9A5/\U0001F469\u200d\U0001F467",
+    "hyphen": "-", "option": "-r",
     "newline": "tab\tnew\nline", "control": "\x01\x7f", "right to left": "\u202egnp.exe",
     "1,024 bytes": "/".join("y" * 204 for _ in range(5)), "1,024 bytes, one name": "\u00e9" * 512,
 }
@@ -28,8 +30,11 @@ REFUSED = {
 # Keys that the server holds for another one: both are then one object.
 FOLDED = {"weed": {}, "rclone": {"NFD": "NFC"}, "s3_fault": {}}
 # Keys that can be read as they were written, but are listed under another name.
-LISTED_AS = {"weed": {"a//b": "a/b", "/lead": "lead", "s3://x/y": "s3:/x/y", "back\\slash": "back/slash", "a\\x09b\\u{200d}": "a/x09b/u{200d}"},
-             "rclone": {}, "s3_fault": {}}
+LISTED_AS = {
+    "weed": {"a//b": "a/b", "/lead": "lead", "s3://x/y": "s3:/x/y", "back\\slash": "back/slash",
+             "a\\x09b\\u{200d}": "a/x09b/u{200d}"},
+    "rclone": {}, "s3_fault": {},
+}
 
 
 @pytest.fixture(params=["s3", "rclone_s3", "s3_fault"])
@@ -109,7 +114,8 @@ UNSAFE = {
 
 def test_a_key_that_would_leave_the_directory_is_refused_and_the_others_are_copied(sluice, s3_fault, tmp_path):
     """Each is refused with its reason; a folder marker without bytes is left out; nothing is written outside."""
-    safe = {"ok": b"1", "a/b/ok": b"2", "caf\u00e9": b"3", "cafe\u0301": b"4", "...": b"5", "a\\..\\b": b"6", "x\ny": b"7"}
+    safe = {"ok": b"1", "a/b/ok": b"2", "caf\u00e9": b"3", "cafe\u0301": b"4", "...": b"5", "a\\..\\b": b"6",
+            "x\ny": b"7"}
     for key, body in {**safe, **{key: b"" if key.endswith("/") else b"bad" for key in UNSAFE}}.items():
         s3_fault.put("bucket", "p/" + key, body)
     result = sluice("cp", "-r", "s3://bucket/p/", tmp_path / "root/in", endpoint=s3_fault.endpoint)

@@ -1,4 +1,4 @@
-"""Every pair of source and sink, on real S3 servers: the bytes and the recorded SHA-256 at the sink are the source's."""
+"""Every pair of source and sink, on real S3 servers: bytes and recorded SHA-256 at the sink are the source's."""
 
 import hashlib
 import os

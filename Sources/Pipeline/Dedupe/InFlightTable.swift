@@ -28,8 +28,13 @@ public final class InFlightTable: Sendable {
 
     /// Claims `digest` for a sink; waits while another transfer has it. If that one fails, the next waiter owns it.
     ///
+    /// - Parameter willWait: called before it waits: the owner may need what the caller holds.
     /// - Throws: `CancellationError` when the task is cancelled while it waits: the owner may take hours.
-    public func claim(_ digest: Digest, at sinkHost: String) async throws -> Claim {
+    public func claim(
+        _ digest: Digest,
+        at sinkHost: String,
+        willWait: () -> Void = {}
+    ) async throws -> Claim {
         let key = "\(sinkHost) \(digest)"
         while true {
             try Task.checkCancellation()
@@ -39,6 +44,7 @@ public final class InFlightTable: Sendable {
                 return true
             }
             if owns { return .owner }
+            willWait()
             if let stored = await wait(key) { return .stored(stored) }
         }
     }

@@ -29,7 +29,7 @@ final class PartMover: Sendable {
     private let order: Sequencer
     private let board: Mutex<PartBoard>
     private let assemblies = Mutex<[Int: PartAssembly]>([:])
-    private let firstRead: Mutex<(stream: any ByteStream, range: ByteRange)?>
+    private let look: FirstLook
     private let receipts: Mutex<[Int: PartReceipt]>
     /// CRC32C of parts that are fetched but not in the journal, from the earlier attempt and from this one.
     private let fetchedCRCs: Mutex<[Int: Digest]>
@@ -42,13 +42,13 @@ final class PartMover: Sendable {
         frontier: DigestFrontier,
         receipts: [PartReceipt],
         hashedParts: [Int: Digest],
-        firstRead: (stream: any ByteStream, range: ByteRange)?
+        look: FirstLook
     ) {
         self.context = context
         self.session = session
         self.plan = plan
         self.frontier = frontier
-        self.firstRead = Mutex(firstRead)
+        self.look = look
         self.receipts = Mutex(Dictionary(receipts.map { ($0.part.index, $0) }) { first, _ in first })
         fetchedCRCs = Mutex(hashedParts)
         let done = Set(receipts.map(\.part.index))
@@ -62,7 +62,6 @@ final class PartMover: Sendable {
 
     /// Moves everything and returns all receipts in part order.
     func run() async throws -> [PartReceipt] {
-        defer { firstRead.withLock { $0?.stream.cancel() } }
         try await withThrowingTaskGroup(of: Void.self) { group in
             for index in 0..<context.limits.connections {
                 group.addTask { try await self.runLane(index) }
@@ -102,7 +101,9 @@ final class PartMover: Sendable {
     private func takeWork() async throws -> Work? {
         let fresh: Work? = try await turnstile.pass {
             guard board.withLock({ $0.hasMissing }), !context.drain.isRequested else { return nil }
-            let reservation = try await context.resources.budget.reserve(memoryPerPart)
+            let admitted = look.takeMemory(memoryPerPart)
+            let reservation =
+                if let admitted { admitted } else { try await context.resources.budget.reserve(memoryPerPart) }
             guard !context.drain.isRequested, let segment = board.withLock({ $0.takeLowestMissing() })
             else { return nil }
             let assembly = PartAssembly(
@@ -128,10 +129,14 @@ final class PartMover: Sendable {
         return Work(segment: stolen, assembly: assembly, window: reservation)
     }
 
-    /// Whole parts live in memory; a file needs the window, the chunk that fills, and the one that is written.
     private var memoryPerPart: UInt64 {
+        PartMover.memory(part: min(plan.partSize, plan.size), isPositioned: isPositioned)
+    }
+
+    /// Whole parts live in memory; a file needs the window, the chunk that fills, and the one that is written.
+    static func memory(part: UInt64, isPositioned: Bool) -> UInt64 {
         let chunk = UInt64(BufferPool.chunkCapacity)
-        let part = (min(plan.partSize, plan.size) + chunk - 1) / chunk * chunk + chunk
+        let part = (part + chunk - 1) / chunk * chunk + chunk
         return isPositioned ? min(part, UInt64(PartMover.windowChunks) * chunk) : part
     }
 
@@ -197,12 +202,7 @@ final class PartMover: Sendable {
     }
 
     private func openStream(_ rest: ByteRange) async throws -> (stream: any ByteStream, range: ByteRange) {
-        let first = firstRead.withLock { first -> (stream: any ByteStream, range: ByteRange)? in
-            guard let candidate = first, candidate.range.lower == rest.lower else { return nil }
-            first = nil
-            return candidate
-        }
-        if let first { return first }
+        if let first = look.takeStream(from: rest.lower) { return first }
         return (try await context.source.read(rest, of: context.info, options: context.readOptions), rest)
     }
 

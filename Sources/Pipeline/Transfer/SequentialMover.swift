@@ -19,7 +19,7 @@ final class SequentialMover: Sendable {
     }
 
     private let context: MoveContext
-    private let stream: any ByteStream
+    private let look: FirstLook
     private let frontier: DigestFrontier
     private let basePart: UInt64
     private let begin: @Sendable (UInt64?) async throws -> any SinkSession
@@ -29,35 +29,46 @@ final class SequentialMover: Sendable {
     /// - Parameter begin: starts the sink session, told the length if it is known by then.
     init(
         _ context: MoveContext,
-        stream: any ByteStream,
+        look: FirstLook,
         frontier: DigestFrontier,
         partSize: UInt64,
         begin: @escaping @Sendable (UInt64?) async throws -> any SinkSession
     ) {
         self.context = context
-        self.stream = stream
+        self.look = look
         self.frontier = frontier
         basePart = partSize
         self.begin = begin
     }
 
     func run() async throws -> Result {
-        defer { stream.cancel() }
         do {
-            return context.capabilities.shape == .positioned ? try await runPositioned() : try await runParts()
+            let isPositioned = context.capabilities.shape == .positioned
+            let bytes = isPositioned ? SequentialMover.memory(part: 0, isPositioned: true) : memoryPerPart(0)
+            let admitted = look.takeMemory(bytes)
+            let memory = if let admitted { admitted } else { try await context.resources.budget.reserve(bytes) }
+            let stream = try await openStream()
+            defer { stream.cancel() }
+            return isPositioned ? try await runPositioned(stream, memory) : try await runParts(stream, memory)
         } catch {
             frontier.fail(error)
             throw error
         }
     }
 
-    private func runPositioned() async throws -> Result {
-        let chunk = UInt64(BufferPool.chunkCapacity)
-        let reservation = try await context.resources.budget.reserve(4 * chunk)
+    /// The read that came with the first look if it goes to the end, else one of its own.
+    private func openStream() async throws -> any ByteStream {
+        let end = context.info.size ?? .max
+        if let first = look.takeStream(from: 0, to: end) { return first.stream }
+        look.drop()
+        return try await context.source.read(ByteRange(0, end), of: context.info, options: context.readOptions)
+    }
+
+    private func runPositioned(_ stream: any ByteStream, _ reservation: MemoryReservation) async throws -> Result {
         let session = try await begin(context.info.size)
         do {
             var offset: UInt64 = 0
-            while let chunk = try await nextChunk() {
+            while let chunk = try await nextChunk(stream) {
                 try await session.write(chunk, at: offset)
                 try await frontier.offer(.memory(chunk), at: offset)
                 context.meter.settle(UInt64(chunk.count))
@@ -70,9 +81,9 @@ final class SequentialMover: Sendable {
         }
     }
 
-    private func runParts() async throws -> Result {
-        var reservation = try await context.resources.budget.reserve(memory(0))
-        let first = try await gather(0, at: 0)
+    private func runParts(_ stream: any ByteStream, _ memory: MemoryReservation) async throws -> Result {
+        var reservation = memory
+        let first = try await gather(0, at: 0, of: stream)
         let session = try await begin(first.isLast ? first.count : context.info.size)
         do {
             if first.isLast {
@@ -103,8 +114,8 @@ final class SequentialMover: Sendable {
                         index += 1
                         if current.isLast { break }
                         guard index < context.capabilities.maximumParts else { throw tooLong(offset) }
-                        reservation = try await context.resources.budget.reserve(memory(index))
-                        current = try await gather(index, at: offset)
+                        reservation = try await context.resources.budget.reserve(memoryPerPart(index))
+                        current = try await gather(index, at: offset, of: stream)
                         if current.count == 0 {
                             reservation.release()
                             break
@@ -139,17 +150,22 @@ final class SequentialMover: Sendable {
         return PartPlan.growingPartSize(index, base: basePart, context.capabilities)
     }
 
-    private func memory(_ index: Int) -> UInt64 {
-        min(partSize(index), context.info.size ?? .max) + 2 * UInt64(BufferPool.chunkCapacity)
+    private func memoryPerPart(_ index: Int) -> UInt64 {
+        SequentialMover.memory(part: min(partSize(index), context.info.size ?? .max), isPositioned: false)
+    }
+
+    /// The part, and the chunks that fill and wait; a file has no parts.
+    static func memory(part: UInt64, isPositioned: Bool) -> UInt64 {
+        (isPositioned ? 0 : part) + (isPositioned ? 4 : 2) * UInt64(BufferPool.chunkCapacity)
     }
 
     /// Reads up to a part's length; chunks are cut at the boundary without a copy.
-    private func gather(_ index: Int, at start: UInt64) async throws -> Gathered {
+    private func gather(_ index: Int, at start: UInt64, of stream: any ByteStream) async throws -> Gathered {
         let wanted = partSize(index)
         var chunks: [Chunk] = []
         var count: UInt64 = 0
         while count < wanted {
-            guard let chunk = try await nextChunk() else {
+            guard let chunk = try await nextChunk(stream) else {
                 return Gathered(chunks: chunks, count: count, isLast: true)
             }
             let own = chunk.prefix(Int(min(UInt64(chunk.count), wanted - count)))
@@ -160,7 +176,7 @@ final class SequentialMover: Sendable {
         }
         let isLast = start + count == context.info.size
         // Only the stream's own end proves that the announced length was all.
-        if isLast, try await nextChunk() != nil {
+        if isLast, try await nextChunk(stream) != nil {
             throw SluiceError(
                 .badAnswer,
                 object: context.source.location,
@@ -170,7 +186,7 @@ final class SequentialMover: Sendable {
         return Gathered(chunks: chunks, count: count, isLast: isLast)
     }
 
-    private func nextChunk() async throws -> Chunk? {
+    private func nextChunk(_ stream: any ByteStream) async throws -> Chunk? {
         let rest = leftover.withLock { leftover in
             defer { leftover = nil }
             return leftover

@@ -8,7 +8,9 @@ extension TransferRunner {
         case write(replaces: String?)
     }
 
-    func open(prefetch: UInt64) async throws -> OpenedObject {
+    /// Looks at the source, with its first bytes under way where `prefetch` asks for some: their memory is admitted
+    /// before they are asked for, and given back while a failure is waited out.
+    func open(prefetch: UInt64, _ capabilities: SinkCapabilities) async throws -> FirstLook {
         let retrying = Retrying(resources: resources, transfer: claim.id)
         let options = ReadOptions(
             pool: resources.pool,
@@ -16,7 +18,9 @@ extension TransferRunner {
             idleTimeout: limits.idleTimeout
         )
         return try await retrying.run(host: source.host, object: source.location) {
-            try await source.open(prefetch: prefetch, options: options)
+            let bytes = FirstLook.memory(part: min(prefetch, claim.request.size ?? .max), capabilities)
+            let memory = prefetch > 0 ? try await resources.budget.reserve(bytes) : nil
+            return FirstLook(try await source.open(prefetch: prefetch, options: options), memory: memory)
         }
     }
 
@@ -97,10 +101,10 @@ extension TransferRunner {
     /// Equal digests in flight are fetched once: the others take what the first one stored.
     func oncePerDigest(
         _ digest: Digest,
-        _ info: ObjectInfo,
+        willWait: () -> Void,
         _ body: () async throws -> TransferOutcome
     ) async throws -> TransferOutcome {
-        switch try await resources.inFlight.claim(digest, at: target.host) {
+        switch try await resources.inFlight.claim(digest, at: target.host, willWait: willWait) {
         case .owner:
             do {
                 let outcome = try await body()

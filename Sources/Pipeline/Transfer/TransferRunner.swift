@@ -52,14 +52,14 @@ public struct TransferRunner: Sendable {
         // The first look may bring the first part along, but only where it is all but certain that it is wanted.
         let isWanted = snapshot == nil && existing == nil && !target.mayCopyOnServer(from: source)
         let firstPart = try PartPlan.partSize(for: 0, capabilities, preferred: limits.partSize)
-        let opened = try await open(prefetch: isWanted ? firstPart : 0)
+        let opened = try await open(prefetch: isWanted ? firstPart : 0, capabilities)
         // Whoever reads it to its end has no use for it any more, and everyone else never had.
-        defer { opened.stream?.cancel() }
+        defer { opened.drop() }
         return try await run(opened, existing, snapshot, capabilities)
     }
 
     private func run(
-        _ opened: OpenedObject,
+        _ opened: FirstLook,
         _ existing: StoredObject?,
         _ snapshot: JournalSnapshot?,
         _ capabilities: SinkCapabilities
@@ -77,14 +77,14 @@ public struct TransferRunner: Sendable {
         guard let expected else {
             return try await move(opened, snapshot, capabilities, expected: nil, replaces: replaces)
         }
-        return try await oncePerDigest(expected, info) {
+        return try await oncePerDigest(expected, willWait: opened.drop) {
             try await move(opened, snapshot, capabilities, expected: expected, replaces: replaces)
         }
     }
 
     /// Begin, move, verify, commit.
     private func move(
-        _ opened: OpenedObject,
+        _ opened: FirstLook,
         _ snapshot: JournalSnapshot?,
         _ capabilities: SinkCapabilities,
         expected: Digest?,
@@ -122,7 +122,7 @@ public struct TransferRunner: Sendable {
         // A digest that only the user knows is proven by bytes; a copy within the server shows none.
         let isProven = expected == nil || expected == info.publishedSHA256
         if isProven, let copy = try await target.serverSideCopy(from: source, info: info) {
-            opened.stream?.cancel()
+            opened.drop()
             return try await ServerCopyMover(context: context, copy: copy, runner: self).run(plan, earlier)
         }
         // Without a strong pin only one answer is one version, unless a digest will tell.
@@ -133,7 +133,7 @@ public struct TransferRunner: Sendable {
     }
 
     private func moveRanges(
-        _ opened: OpenedObject,
+        _ opened: FirstLook,
         _ earlier: JournalSnapshot?,
         _ context: MoveContext,
         _ plan: WritePlan,
@@ -153,7 +153,7 @@ public struct TransferRunner: Sendable {
                 frontier: resumed.frontier,
                 receipts: resumed.receipts,
                 hashedParts: resumed.hashedParts,
-                firstRead: opened.stream.map { ($0, opened.streamRange) }
+                look: opened
             )
             let receipts = try await mover.run()
             phase(.committing)
@@ -174,28 +174,15 @@ public struct TransferRunner: Sendable {
     }
 
     private func moveSequentially(
-        _ opened: OpenedObject,
+        _ opened: FirstLook,
         _ context: MoveContext,
         _ plan: WritePlan
     ) async throws -> TransferOutcome {
-        let stream: any ByteStream
-        if let first = opened.stream, opened.streamRange.lower == 0,
-            opened.streamRange.upper >= context.info.size ?? .max
-        {
-            stream = first
-        } else {
-            opened.stream?.cancel()
-            stream = try await source.read(
-                ByteRange(0, context.info.size ?? .max),
-                of: context.info,
-                options: context.readOptions
-            )
-        }
         let frontier = DigestFrontier(extras: context.capabilities.objectDigests) { range in
             throw SluiceError(.internalFault, "a stream has nothing to read back at \(range)")
         }
         phase(.moving)
-        let mover = SequentialMover(context, stream: stream, frontier: frontier, partSize: plan.partSize) { size in
+        let mover = SequentialMover(context, look: opened, frontier: frontier, partSize: plan.partSize) { size in
             var known = plan
             known.size = size
             known.resume = nil

@@ -23,8 +23,7 @@ package struct SafeName: Hashable, Sendable {
         if let reason = SafeName.objection(to: key.bytes, components) {
             throw SluiceError(
                 .unsafeName,
-                object: key.description,
-                "the key does not map to a safe path: \(reason)",
+                "the key \(key) does not map to a safe path: \(reason)",
                 remedy: "rename the object, or leave it out with --exclude"
             )
         }

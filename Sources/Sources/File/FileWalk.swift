@@ -3,23 +3,16 @@ import SluiceBytes
 import SluicePipeline
 import Synchronization
 
-/// Walks a tree depth first, one directory's names in memory per level.
+/// Walks a tree depth first, one directory's names in memory per level. Each is looked at only when its turn comes.
 final class FileWalk: Sendable {
     private static let slash = UInt8(ascii: "/")
-
-    private struct Name {
-        /// With a trailing `/` for a directory, so that sorting by bytes is the order of S3.
-        let bytes: [UInt8]
-        let found: Result<FileStatus, SluiceError>
-    }
 
     private struct Level {
         /// Of the directory, with a trailing `/`; empty for the root.
         let prefix: [UInt8]
         let device: UInt64
         let inode: UInt64
-        /// In reverse: taken from the end.
-        var names: [Name]
+        var names: PackedNames
     }
 
     private struct State {
@@ -75,19 +68,24 @@ final class FileWalk: Sendable {
         }
     }
 
-    private func visit(_ name: Name, below prefix: [UInt8], _ state: inout State) -> ListingItem? {
-        let key = prefix + name.bytes
+    private func visit(_ name: [UInt8], below prefix: [UInt8], _ state: inout State) -> ListingItem? {
+        let key = prefix + name
+        let path = root.appending(key)
         let status: FileStatus
-        switch name.found {
-        case .failure(let error): return .skipped(error)
-        case .success(let found): status = found
+        do {
+            status = try FileStatus(path.bytes, following: true)
+        } catch {
+            return .skipped(explain(error, path))
+        }
+        guard (status.kind == .directory) == (name.last == FileWalk.slash) else {
+            return .skipped(skip(path, "it became \(status.kind.rawValue) while the directory was listed"))
         }
         switch status.kind {
         case .regular: return .entry(entry(key, status, isPrefix: false))
         case .directory:
             if !isRecursive { return .entry(entry(key, status, isPrefix: true)) }
             return descend(key, status, &state)
-        default: return .skipped(skip(root.appending(key), "\(status.kind.rawValue) has no bytes to copy"))
+        default: return .skipped(skip(path, "\(status.kind.rawValue) has no bytes to copy"))
         }
     }
 
@@ -110,31 +108,35 @@ final class FileWalk: Sendable {
         do {
             let directory = try OwnedDescriptor.open(path.bytes, O_RDONLY | O_DIRECTORY)
             let status = try directory.status()
-            let names = try DirectoryNames.read(directory).map { look(at: $0, in: directory, path) }
-            let sorted = names.sorted { $1.bytes.lexicographicallyPrecedes($0.bytes) }
-            return Level(prefix: prefix, device: status.device, inode: status.inode, names: sorted)
+            return Level(
+                prefix: prefix,
+                device: status.device,
+                inode: status.inode,
+                names: try names(of: directory)
+            )
         } catch {
             throw SluiceError(error, "list the directory", object: path.description)
         }
     }
 
-    private func look(at name: [UInt8], in directory: OwnedDescriptor, _ path: LocalPath) -> Name {
-        do {
-            let status = try FileStatus(name, in: directory, following: true)
-            let bytes = status.kind == .directory ? name + [FileWalk.slash] : name
-            return Name(bytes: bytes, found: .success(status))
-        } catch {
-            return Name(bytes: name, found: .failure(explain(error, name, in: directory, path.appending(name))))
+    private func names(of directory: OwnedDescriptor) throws(SystemFailure) -> PackedNames {
+        var names = PackedNames()
+        try DirectoryNames.forEach(directory) { name, kind in
+            let isDirectory =
+                switch kind {
+                case .directory: true
+                case .other: false
+                // What cannot be looked at is told of when its turn comes.
+                case .unknown: (try? FileStatus(Array(name), in: directory, following: true).kind) == .directory
+                }
+            names.append(name, isDirectory: isDirectory)
         }
+        names.sort()
+        return names
     }
 
-    private func explain(
-        _ failure: SystemFailure,
-        _ name: [UInt8],
-        in directory: OwnedDescriptor,
-        _ path: LocalPath
-    ) -> SluiceError {
-        let isLink = (try? FileStatus(name, in: directory).kind) == .symlink
+    private func explain(_ failure: SystemFailure, _ path: LocalPath) -> SluiceError {
+        let isLink = (try? FileStatus(path.bytes).kind) == .symlink
         switch failure.number {
         case ENOENT where isLink: return skip(path, "a symbolic link leads nowhere")
         case ELOOP where isLink: return skip(path, "a symbolic link leads in a circle")
@@ -144,9 +146,9 @@ final class FileWalk: Sendable {
     }
 
     /// The next name of the deepest directory that has one left, and that directory's key.
-    private func takeName(_ state: inout State) -> (Name, [UInt8])? {
+    private func takeName(_ state: inout State) -> (name: [UInt8], prefix: [UInt8])? {
         while let level = state.levels.indices.last {
-            if let name = state.levels[level].names.popLast() { return (name, state.levels[level].prefix) }
+            if let name = state.levels[level].names.popFirst() { return (name, state.levels[level].prefix) }
             state.levels.removeLast()
         }
         return nil
