@@ -95,7 +95,9 @@ struct CommandRun: Sendable {
                         await CommandRun.slept(CommandRun.grace, session.time) ? .graceOver : .stopped(nil)
                     }
                 case .stopped(nil): continue
-                case .graceOver: giveUp(received)
+                case .graceOver:
+                    display.clear()
+                    giveUp(received)
                 }
             }
             return (result, received)

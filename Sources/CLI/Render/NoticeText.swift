@@ -42,11 +42,17 @@ struct NoticeText: Sendable {
         if let note = outcome.note, note != "none" { parts.append(Printable.text(note)) }
         let verb = outcome.state == .skipped ? "skipped " : "done    "
         guard let columns else { return verb + place(transfer) + "  " + parts.joined(separator: ", ") }
-        return NoticeText.fitted(verb, place(transfer), parts, columns)
+        return NoticeText.fitted(verb, transfer, place(transfer), parts, columns)
     }
 
     /// As many parts, the first ones first, as find room beside a name that can still be told from others.
-    private static func fitted(_ verb: String, _ place: String, _ parts: [String], _ columns: Int) -> String {
+    private static func fitted(
+        _ verb: String,
+        _ transfer: ActiveTransfer,
+        _ place: String,
+        _ parts: [String],
+        _ columns: Int
+    ) -> String {
         let room = columns - Columns.width(verb) - 2
         let least = min(Columns.width(place), max(16, columns / 3))
         var text = parts[0]
@@ -55,7 +61,9 @@ struct NoticeText: Sendable {
             guard Columns.width(longer) + least <= room else { break }
             text = longer
         }
-        return verb + Columns.shortened(place, to: max(1, room - Columns.width(text))) + "  " + text
+        let left = room - Columns.width(text)
+        let name = Columns.width(place) <= left ? place : Columns.shortened(transfer.name, to: max(1, left))
+        return verb + name + "  " + text
     }
 
     /// The last line of a command.

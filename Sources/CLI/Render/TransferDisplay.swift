@@ -17,6 +17,8 @@ final class TransferDisplay: Sendable {
     private let time: any TimeSource
     private let text: NoticeText
     private let state: Mutex<State>
+    /// Whether the last frame was drawn. Held while one is written, so that none comes after it.
+    private let screen = Mutex(false)
 
     /// Ten frames a second: more is flicker.
     private static let frame = Duration.milliseconds(100)
@@ -60,7 +62,7 @@ final class TransferDisplay: Sendable {
             while let batch = await events.next() { take(batch) }
             group.cancelAll()
         }
-        if presentation.style == .bars { draw(final: true) }
+        clear()
     }
 
     private func take(_ batch: [TransferEvent]) {
@@ -122,23 +124,29 @@ final class TransferDisplay: Sendable {
         if let line { Output.error.note("moving  \(line)") }
     }
 
+    /// Draws a frame, or for the last time nothing but what is to stay: after that nothing is drawn any more.
     private func draw(final: Bool) {
-        let window = Output.error.windowSize ?? (columns: 80, rows: 24)
-        let layout = ProgressLayout(columns: window.columns, rows: window.rows)
-        let frame = state.withLock { state in
-            let lines = final ? [] : layout.lines(state.model, at: time.now())
-            let rows = TerminalFrame.rows(of: state.drawn, columns: window.columns)
-            let frame = TerminalFrame.text(notices: state.notices, lines: lines, erasing: rows)
-            state.drawn = lines.map { Columns.width($0) }
-            state.notices = []
-            return frame
+        screen.withLock { isOver in
+            if isOver { return }
+            isOver = final
+            let window = Output.error.windowSize ?? (columns: 80, rows: 24)
+            let layout = ProgressLayout(columns: window.columns, rows: window.rows)
+            let frame = state.withLock { state in
+                let lines = final ? [] : layout.lines(state.model, at: time.now())
+                let rows = TerminalFrame.rows(of: state.drawn, columns: window.columns)
+                let frame = TerminalFrame.text(notices: state.notices, lines: lines, erasing: rows)
+                state.drawn = lines.map { Columns.width($0) }
+                state.notices = []
+                return frame
+            }
+            // If nobody looks, the work goes on.
+            try? Output.error.write(frame)
         }
-        do {
-            try Output.error.write(frame)
-        } catch {
-            // Nobody looks; the work goes on.
-            return
-        }
+    }
+
+    /// Takes the bars off the screen, before a last line of somebody else's.
+    func clear() {
+        if presentation.style == .bars { draw(final: true) }
     }
 
     /// The last word of the command.

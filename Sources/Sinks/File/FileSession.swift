@@ -201,7 +201,7 @@ final class FileSession: SinkSession {
             .exists,
             object: target.location,
             "\(there) is there already\(ours)",
-            remedy: "use --overwrite to replace it"
+            remedy: "give --overwrite to replace it or --no-clobber to leave it"
         )
     }
 
