@@ -23,11 +23,14 @@ extension SluiceError {
     package init(_ error: TransportError, object: String) {
         let (code, retry, remedy): (Code, Retry, String?) =
             switch error.code {
-            case .unknownHost: (.network, .backoff, "check the host's name")
+            case .unknownHost: (.unknownHost, .backoff, "check the host's name")
             case .resolverFailed, .connectFailed: (.network, .backoff, "check the network and the host")
             case .certificateRejected:
                 (.certificate, .never, "check the host's name and clock, or give its authority with --ca-file")
             case .tlsFailed: (.network, .backoff, nil)
+            case .tlsRefused:
+                (.certificate, .never, "the server's TLS does not go together with ours, which is 1.2 or later")
+            case .proxyUnauthorised: (.notAuthorised, .park, "give the proxy's credentials in its URL")
             case .proxyFailed: (.network, .backoff, "check the proxy's address and credentials")
             case .connectionLost, .stalled, .other: (.network, .backoff, nil)
             case .staleConnection: (.network, .immediately, nil)
@@ -37,7 +40,11 @@ extension SluiceError {
             case .forbiddenTarget: (.badAnswer, .never, "the server redirects to a place that Sluice does not go to")
             case .shutDown: (.interrupted, .backoff, nil)
             }
-        self.init(code, object: object, error.message, remedy: remedy, retry: retry)
+        // The transport names the URL it asked; that is worth a word only if a redirect led there.
+        let message =
+            error.message.hasPrefix("\(object): ")
+            ? String(error.message.dropFirst(object.count + 2)) : error.message
+        self.init(code, object: object, message, remedy: remedy, retry: retry)
     }
 
     /// An S3 server's word.

@@ -203,6 +203,7 @@ final class CurlLoop: @unchecked Sendable {
     /// (curl_easy_pause(3)), so no lock is held here.
     private func unpause(_ exchange: Exchange) {
         exchange.lastActivity = exchange.now
+        exchange.startPace()
         var mask = CURLPAUSE_CONT
         if exchange.receiveHold != .none { mask |= CURLPAUSE_RECV }
         if exchange.sendHold != .none { mask |= CURLPAUSE_SEND }

@@ -23,6 +23,15 @@ public final class CurlTransport: HTTPClient {
 
     /// Sends `request` and returns when the answer's head is there; its body follows as it is pulled.
     public func send(_ request: HTTPRequest) async throws -> HTTPResponse {
+        do {
+            return try await exchange(request)
+        } catch let error as TransportError where error.code == .unknownHost {
+            if try await HostLookup.isUnknown(request.url.bareHost) { throw error }
+            throw TransportError(.resolverFailed, error.message, curlCode: error.curlCode)
+        }
+    }
+
+    private func exchange(_ request: HTTPRequest) async throws -> HTTPResponse {
         try Task.checkCancellation()
         let id = lastID.add(1, ordering: .relaxed).newValue
         let loop = loop

@@ -17,7 +17,9 @@ extension Exchange {
                 systemError: Int32(clamping: easy?.long(CURLINFO_OS_ERRNO) ?? 0),
                 wasStale: wasKept && !head.hasBegun,
                 hadBegun: attempts > 0,
-                proxyFailed: proxy != nil && attempts == 0 && (code == CURLE_COULDNT_CONNECT || connectStatus / 100 > 2)
+                proxyFailed: proxy != nil && attempts == 0
+                    && (code == CURLE_COULDNT_CONNECT || connectStatus / 100 > 2),
+                proxyStatus: connectStatus
             ),
             target: request.url
         )

@@ -6,12 +6,13 @@ extension Exchange {
     /// Makes the handle and sets everything on it.
     func prepare() throws(TransportError) {
         guard var easy = EasyHandle() else { throw TransportError(.other, "libcurl has no memory for a handle") }
-        if proxy != nil {
-            // The proxy resolves the name; an address that is written out is judged all the same.
-            let bare = request.url.host.filter { $0 != "[" && $0 != "]" }
-            if let kind = AddressClass(text: bare), !request.addressPolicy.allows(kind) {
-                throw TransportError(.forbiddenTarget, "\(request.url): a redirect may not reach a \(kind) address")
-            }
+        // An address that is written out is judged here: a proxy would resolve it, and libcurl will not look at IPv6
+        // on a machine that has none.
+        if let kind = AddressClass(text: request.url.bareHost), !request.addressPolicy.allows(kind) {
+            throw TransportError(
+                .forbiddenTarget,
+                "\(request.url): is a \(kind) address, which a redirect may not reach"
+            )
         }
         try Exchange.setFixed(easy)
         try setConnection(easy)

@@ -14,9 +14,14 @@ extension Exchange {
     /// One line of a head or trailer. Any other number than `line.count` fails the transfer.
     func takeHeader(_ line: UnsafeRawBufferPointer) -> Int {
         lastActivity = now
+        if !head.hasBegun { startPace() }
         do {
+            let wasComplete = head.isComplete
             try head.take(line)
-            if head.isComplete { deliverHead() }
+            if head.isComplete {
+                if !wasComplete { startPace() }
+                deliverHead()
+            }
             return line.count
         } catch {
             fail(TransportError(error.code, "\(request.url): \(error.message)"))
@@ -46,6 +51,7 @@ extension Exchange {
         }
         gather(bytes)
         received = sum
+        paceBytes += UInt64(bytes.count)
         request.onReceived?(bytes.count)
         return bytes.count
     }

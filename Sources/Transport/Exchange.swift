@@ -19,6 +19,10 @@ final class Exchange: @unchecked Sendable {
     /// A chunk that is not full waits this long for more bytes before a waiting consumer gets it.
     static let partialAge = Duration.milliseconds(100)
 
+    /// An answer that brings fewer bytes a second, over a whole idle timeout, is as good as stalled: another connection
+    /// may do better, and goes on where this one was.
+    static let slowestRate: UInt64 = 128
+
     let id: UInt64
     let request: HTTPRequest
     let configuration: TransportConfiguration
@@ -34,6 +38,9 @@ final class Exchange: @unchecked Sendable {
     /// The loop's clock, set on every turn.
     var now = Duration.zero
     var lastActivity = Duration.zero
+    /// What the answer brought since `paceStart`; our own pauses begin the count anew.
+    var paceStart = Duration.zero
+    var paceBytes: UInt64 = 0
     /// Times the request was put on a connection; libcurl repeats a request on its own when a kept-alive connection
     /// turns out to be dead.
     var attempts = 0
@@ -155,6 +162,25 @@ final class Exchange: @unchecked Sendable {
             fail(TransportError(.stalled, "\(request.url): nothing moved for \(limit)"))
             return nil
         }
-        return min(due, lastActivity + limit)
+        guard !sendsBody, head.hasBegun else { return min(due, lastActivity + limit) }
+        guard keepsPace() else { return nil }
+        return min(due, lastActivity + limit, paceStart + limit)
+    }
+
+    /// Whether the answer to a read still comes at a rate worth waiting for. The answer to a write may take its time:
+    /// S3 sends blanks while it assembles an object.
+    private func keepsPace() -> Bool {
+        guard now - paceStart >= request.idleTimeout else { return true }
+        let (bytes, seconds) = (paceBytes, request.idleTimeout / .seconds(1))
+        startPace()
+        guard Double(bytes) < Double(Exchange.slowestRate) * seconds else { return true }
+        fail(TransportError(.stalled, "\(request.url): only \(bytes) bytes came in \(request.idleTimeout)"))
+        return false
+    }
+
+    /// Counts from now on.
+    func startPace() {
+        paceStart = now
+        paceBytes = 0
     }
 }

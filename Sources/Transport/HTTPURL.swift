@@ -22,6 +22,9 @@ public struct HTTPURL: Sendable, Hashable, CustomStringConvertible {
     /// Host, and the port if it is not the scheme's own: the value of the `Host` header.
     public var authority: String { port == HTTPURL.defaultPort(scheme) ? host : "\(host):\(port)" }
 
+    /// The host without the brackets of an IPv6 address.
+    var bareHost: String { host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host }
+
     /// The URL for the wire, without userinfo.
     public var text: String { origin + path + (query.map { "?" + $0 } ?? "") }
 

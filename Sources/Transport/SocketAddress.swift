@@ -1,12 +1,12 @@
 import Glibc
 
 extension AddressClass {
-    /// Classifies an address as text, as libcurl reports it; nil if it is not one.
+    /// Classifies an address as text, in any spelling that resolvers take (`2130706433` is 127.0.0.1); nil for a name.
     init?(text: String) {
         let bare = text.prefix { $0 != "%" }
         var four = in_addr()
         var six = in6_addr()
-        if inet_pton(AF_INET, String(bare), &four) == 1 {
+        if inet_aton(String(bare), &four) != 0 {
             self.init(withUnsafeBytes(of: &four) { Array($0) })
         } else if inet_pton(AF_INET6, String(bare), &six) == 1 {
             self.init(withUnsafeBytes(of: &six) { Array($0) })

@@ -15,6 +15,8 @@ extension TransportError {
         let hadBegun: Bool
         /// Whether the way to the proxy, or its answer to CONNECT, is what failed.
         let proxyFailed: Bool
+        /// The proxy's answer to CONNECT, 0 if there is none.
+        var proxyStatus = 0
     }
 
     /// The one place where libcurl's codes become ours.
@@ -24,7 +26,8 @@ extension TransportError {
         // CURLE_UNSUPPORTED_PROTOCOL is both a scheme that is not allowed and a peer that does not speak HTTP/1.
         if failure.code == CURLE_UNSUPPORTED_PROTOCOL, failure.hadBegun { code = .protocolViolation }
         if failure.code == CURLE_OPERATION_TIMEDOUT, failure.text.hasPrefix("Resolving") { code = .resolverFailed }
-        if failure.proxyFailed { code = .proxyFailed }
+        if code == .tlsFailed, TransportError.refusals.contains(where: failure.text.contains) { code = .tlsRefused }
+        if failure.proxyFailed { code = failure.proxyStatus == 407 ? .proxyUnauthorised : .proxyFailed }
         let words = failure.text.isEmpty ? String(cString: curl_easy_strerror(failure.code)) : failure.text
         var message = "\(target): \(TransportError.withoutQueries(words))"
         if failure.systemError != 0, let reason = strerror(failure.systemError) {
@@ -49,11 +52,18 @@ extension TransportError {
         return kept
     }
 
+    /// OpenSSL's words for a handshake that fails in the same way every time.
+    private static let refusals = [
+        "protocol version", "unsupported protocol", "wrong version number", "no protocols available",
+        "no shared cipher",
+        "handshake failure",
+    ]
+
     private static let table: [UInt32: Code] = [
         CURLE_UNSUPPORTED_PROTOCOL.rawValue: .forbiddenTarget,
         CURLE_URL_MALFORMAT.rawValue: .forbiddenTarget,
         CURLE_COULDNT_RESOLVE_PROXY.rawValue: .proxyFailed,
-        // 7.88.1 does not tell NXDOMAIN from SERVFAIL here.
+        // 7.88.1 does not tell NXDOMAIN from SERVFAIL here; `HostLookup` does.
         CURLE_COULDNT_RESOLVE_HOST.rawValue: .unknownHost,
         CURLE_COULDNT_CONNECT.rawValue: .connectFailed,
         CURLE_WEIRD_SERVER_REPLY.rawValue: .protocolViolation,
@@ -70,7 +80,7 @@ extension TransportError {
         CURLE_BAD_CONTENT_ENCODING.rawValue: .protocolViolation,
         CURLE_FILESIZE_EXCEEDED.rawValue: .bodyTooLong,
         CURLE_SEND_FAIL_REWIND.rawValue: .connectionLost,
-        CURLE_SSL_CACERT_BADFILE.rawValue: .tlsFailed,
+        CURLE_SSL_CACERT_BADFILE.rawValue: .certificateRejected,
         CURLE_SSL_ISSUER_ERROR.rawValue: .certificateRejected,
         CURLE_SSL_INVALIDCERTSTATUS.rawValue: .certificateRejected,
         CURLE_PROXY.rawValue: .proxyFailed,

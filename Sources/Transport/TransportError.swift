@@ -12,6 +12,10 @@ public struct TransportError: Error, Sendable, CustomStringConvertible {
         case certificateRejected
         /// The TLS handshake failed otherwise.
         case tlsFailed
+        /// The two sides have no TLS version or cipher in common, or the peer speaks no TLS; never retried.
+        case tlsRefused
+        /// The proxy wants credentials, or others (407).
+        case proxyUnauthorised
         /// The proxy refused or failed.
         case proxyFailed
         /// The connection ended or was reset in mid-exchange.

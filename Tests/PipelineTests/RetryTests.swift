@@ -27,14 +27,24 @@ import Testing
         ] as [(SluiceError.Retry, Int, Double, RetryPolicy.Decision)]
     )
     func table(retry: SluiceError.Retry, failures: Int, jitter: Double, decision: RetryPolicy.Decision) {
-        #expect(RetryPolicy().decide(retry, failures: failures, jitter: jitter) == decision)
+        let error = SluiceError(.network, "reset", retry: retry)
+        #expect(RetryPolicy().decide(error, failures: failures, jitter: jitter) == decision)
     }
 
     @Test("Jitter outside 0...1 and any number of failures stay within the cap")
     func bounds() {
         let policy = RetryPolicy(patience: .max)
-        #expect(policy.decide(.backoff, failures: .max - 1, jitter: 7) == .wait(.seconds(60)))
-        #expect(policy.decide(.backoff, failures: 0, jitter: -1) == .wait(.zero))
+        let error = SluiceError(.network, "reset", retry: .backoff)
+        #expect(policy.decide(error, failures: .max - 1, jitter: 7) == .wait(.seconds(60)))
+        #expect(policy.decide(error, failures: 0, jitter: -1) == .wait(.zero))
+    }
+
+    @Test("What seldom passes by waiting gets a few tries", arguments: [SluiceError.Code.badAnswer, .unknownHost])
+    func shortPatience(code: SluiceError.Code) {
+        let error = SluiceError(code, "two lengths", retry: .backoff)
+        #expect(RetryPolicy().decide(error, failures: 2, jitter: 1) == .wait(.seconds(1)))
+        #expect(RetryPolicy().decide(error, failures: 3, jitter: 1) == .giveUp)
+        #expect(RetryPolicy(patience: 1).decide(error, failures: 1, jitter: 1) == .giveUp)
     }
 }
 

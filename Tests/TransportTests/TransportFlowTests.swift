@@ -122,6 +122,36 @@ struct TransportFlowTests {
         #expect(try await drain(unread.body) == 8 << 20)
     }
 
+    @Test("a read that drips is stalled, the answer to a write may drip (N-02)", arguments: ["GET", "POST"])
+    func drip(method: String) async throws {
+        let clock = HandClock()
+        var configuration = TransportConfiguration()
+        configuration.clock = { clock.now }
+        let drops = (0..<4).map { _ in Latch() }
+        let head = ScriptedServer.Step.text("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+        let answer = Answer(steps: [head] + drops.flatMap { [.wait($0), .text("x")] })
+        try await TransportFixture.run(configuration, answer) { fixture in
+            defer { for drop in drops { drop.open() } }
+            let received = Atomic(0)
+            var request = try fixture.request(method)
+            request.onReceived = { received.add($0, ordering: .relaxed) }
+            let response = try await fixture.transport.send(request)
+            for count in 1...2 {
+                clock.advance(.seconds(10))
+                drops[count - 1].open()
+                await until { received.load(ordering: .relaxed) == count }
+            }
+            clock.advance(.seconds(11))
+            fixture.transport.wake()
+            if method == "GET" {
+                #expect(try await code { _ = try await drain(response.body) } == .stalled)
+            } else {
+                for drop in drops { drop.open() }
+                #expect(try await drain(response.body) == 4)
+            }
+        }
+    }
+
     @Test("cancelling a task ends the wait for a head, and the connection")
     func cancelHead() async throws {
         let never = Latch()

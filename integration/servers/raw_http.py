@@ -82,7 +82,8 @@ class RawServer:
 
     scheme = "http"
 
-    def __init__(self, tls=None, send_buffer=None, max_connections=None, over_limit="503", port=0):
+    def __init__(self, tls=None, send_buffer=None, max_connections=None, over_limit="503", port=0,
+                 address="127.0.0.1"):
         self.tls, self.send_buffer = tls, send_buffer
         self.max_connections, self.over_limit = max_connections, over_limit
         self.lock = threading.RLock()
@@ -92,12 +93,14 @@ class RawServer:
         self._threads = []
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1", port))
+        # Another address than loopback only within a network of the test's own (network.py).
+        self.address = address
+        self._listener.bind((address, port))
         self.port = self._listener.getsockname()[1]
 
     @property
     def url(self):
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{self.address}:{self.port}"
 
     @property
     def open_connections(self):

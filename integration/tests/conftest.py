@@ -10,12 +10,15 @@ from ..servers.content import Content
 from ..servers.dns import Dns
 from ..servers.endpoint import external_endpoint
 from ..servers.http_fault import HttpFault
+from ..servers.http_proxy import HttpProxy
+from ..servers.network import Network
 from ..servers.nginx import Nginx
 from ..servers.rclone_s3 import RcloneS3
 from ..servers.s3_fault import S3Fault
 from ..servers.tcp_proxy import TcpProxy
 from ..servers.tls import Authority
 from ..servers.weed import Weed
+from .targets import FileTarget, S3Target
 
 
 def pytest_addoption(parser):
@@ -53,6 +56,24 @@ def sluice(tmp_path):
 def another_sluice(tmp_path):
     """another_sluice(name) -> Sluice with a home of its own (a second user or machine)."""
     return lambda name: Sluice(find_binary(), tmp_path / f"sluice-{name}")
+
+
+@pytest.fixture
+def to_file(sluice):
+    """Copies to a file: .cp(url) -> Copy, .holds(copy, content), .refuses(copy, status, code, ...); targets.py."""
+    return FileTarget(sluice)
+
+
+@pytest.fixture
+def to_s3(sluice, s3_fault):
+    """The same to the S3 fault server."""
+    return S3Target(sluice, s3_fault)
+
+
+@pytest.fixture(params=["file", "s3"])
+def to_any(request):
+    """Both, one after the other."""
+    return request.getfixturevalue(f"to_{request.param}")
 
 
 @pytest.fixture
@@ -121,6 +142,28 @@ def make_proxy():
     yield make
     for proxy in started:
         proxy.stop()
+
+
+@pytest.fixture
+def make_forward_proxy():
+    """make_forward_proxy(credentials="user:word", refuse=502): an HttpProxy; .url, .requests."""
+    started = []
+
+    def make(**options):
+        started.append(HttpProxy(**options).start())
+        return started[-1]
+    yield make
+    for proxy in started:
+        proxy.stop()
+
+
+@pytest.fixture
+def public_network():
+    """A network namespace with public addresses on its loopback; network.run(action). Needs root."""
+    if os.geteuid() != 0:
+        pytest.skip("a network namespace needs root")
+    with Network(["203.0.113.1", "203.0.113.2"]) as network:
+        yield network
 
 
 @pytest.fixture(scope="session")

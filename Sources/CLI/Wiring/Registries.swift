@@ -47,6 +47,7 @@ final class Registries: Sendable {
         _ time: any TimeSource
     ) -> SourceRegistry {
         var registry = SourceRegistry()
+        let ranges = RangeTrust()
         for scheme in ["http", "https"] {
             registry.register(scheme) { location in
                 guard case .web(let text) = location.kind, let url = HTTPURL(text) else {
@@ -57,6 +58,7 @@ final class Registries: Sendable {
                     headers: headers,
                     client: connections.transport(caFile: settings.caFile),
                     location: "\(location)",
+                    ranges: ranges,
                     now: { time.wallSeconds() }
                 )
             }

@@ -66,6 +66,10 @@ public struct SluiceError: Error, Sendable, CustomStringConvertible {
         return copy
     }
 
+    /// Whether a retry may help but waiting seldom does: an answer that contradicts itself, a name that nobody knows.
+    /// A few tries, and the user hears of it.
+    public var seldomPasses: Bool { code == .badAnswer || code == .unknownHost }
+
     /// `object: message (cause); remedy`, safe to show.
     public var description: String {
         var text = object.map { "\(Printable.text($0)): " } ?? ""
@@ -101,6 +105,8 @@ extension SluiceError.Code {
     public static let fileSystem = Self(rawValue: "file_system")
     /// The network failed below HTTP.
     public static let network = Self(rawValue: "network")
+    /// The host's name does not exist.
+    public static let unknownHost = Self(rawValue: "unknown_host")
     /// The server asks for a slower pace.
     public static let throttled = Self(rawValue: "throttled")
     /// The server failed.

@@ -65,7 +65,7 @@ public final class HostBook: Sendable {
     ///
     /// - Parameter failures: of this step, in a row, without progress.
     public func failed(_ host: String, _ error: SluiceError, failures: Int) -> RetryPolicy.Decision {
-        let decision = policy.decide(error.retry, failures: failures, jitter: jitter())
+        let decision = policy.decide(error, failures: failures, jitter: jitter())
         let now = time.now()
         hosts.withLock { hosts in
             var entry = hosts[host] ?? Host()

@@ -274,6 +274,7 @@ public final class Worker: Sendable {
         case .immediately: return .zero
         case .restart: return mayRestart(claim) ? .zero : nil
         case .after(let wait): return wait
+        case .backoff where error.seldomPasses: return nil
         case .backoff: return .seconds(5) * (1 << min(6, claim.attempts))
         }
     }

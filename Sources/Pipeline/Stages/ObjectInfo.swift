@@ -30,12 +30,25 @@ public enum Pin: Hashable, Sendable, Codable, CustomStringConvertible {
     }
 }
 
+extension Pin {
+    /// Whether both cannot be true: one strong ETag with two lengths. No new version, but an answer that is wrong.
+    public func contradicts(_ other: Pin) -> Bool {
+        guard case .etag(let tag, let size?) = self, case .etag(let otherTag, let otherSize?) = other else {
+            return false
+        }
+        return tag == otherTag && size != otherSize
+    }
+}
+
 /// One version of one object at a source.
 public struct ObjectInfo: Sendable {
     /// Length in bytes; nil if the source cannot tell before the end.
     public var size: UInt64?
     /// The version.
     public var pin: Pin
+    /// Whether the end of a whole read is proven: by a length, by the last chunk, by the end of a file. False where
+    /// only the end of a connection marks it, which looks the same when the connection broke.
+    public var endIsProven = true
     /// Digests of the whole that the source's authority publishes.
     public var published: [Digest]
     /// Whether any range can be read; false means one read from byte 0 to the end.

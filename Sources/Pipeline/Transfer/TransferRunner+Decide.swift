@@ -200,6 +200,15 @@ extension TransferRunner {
     func usable(_ snapshot: JournalSnapshot?, _ info: ObjectInfo, _ expected: Digest?) async throws -> JournalSnapshot?
     {
         guard let snapshot else { return nil }
+        guard !snapshot.pin.contradicts(info.pin) else {
+            throw SluiceError(
+                .badAnswer,
+                object: source.location,
+                "it was \(snapshot.pin) before, it is \(info.pin) now: one ETag cannot have two lengths",
+                remedy: "the server contradicts itself: try again later, or another mirror",
+                retry: .backoff
+            )
+        }
         let isSame = snapshot.pin == info.pin && snapshot.size == info.size
         if isSame, info.size != nil, info.supportsRanges, info.pin.isStrong || expected != nil { return snapshot }
         if let record = snapshot.session {

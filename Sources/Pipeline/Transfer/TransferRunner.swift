@@ -251,9 +251,12 @@ public struct TransferRunner: Sendable {
             size: request.size,
             moved: context.meter.moved,
             stored: stored,
-            note: stored.note
+            note: info.endIsProven || expected != nil ? stored.note : TransferRunner.unprovenEnd
         )
     }
+
+    private static let unprovenEnd =
+        "the server gave no length: the end of its connection was taken for the end; --sha256 would prove it"
 
     func phase(_ phase: TransferPhase) { resources.events.publish(.phase(phase), of: claim.id) }
 }

@@ -83,8 +83,8 @@ extension S3Client {
         switch error.code {
         case .connectionLost, .staleConnection, .bodyTruncated, .bodyTooLong, .stalled, .protocolViolation, .other:
             true
-        case .unknownHost, .resolverFailed, .connectFailed, .certificateRejected, .tlsFailed, .proxyFailed,
-            .forbiddenTarget, .shutDown:
+        case .unknownHost, .resolverFailed, .connectFailed, .certificateRejected, .tlsFailed, .tlsRefused,
+            .proxyUnauthorised, .proxyFailed, .forbiddenTarget, .shutDown:
             false
         }
     }

@@ -43,6 +43,14 @@ extension SluiceError {
             )
         case 408, 421, 425, 499, 500, 502, 504, 520...530:
             self.init(.serverFailed, object: object, "the server failed (\(status))", retry: again)
+        case 204, 205:
+            self.init(
+                .badAnswer,
+                object: object,
+                "the server answered that there is nothing (\(status))",
+                remedy: "check the URL",
+                retry: .backoff
+            )
         case 511:
             self.init(
                 .network,

@@ -30,20 +30,41 @@ extension HTTPObject {
     func checkContent(_ response: HTTPResponse, _ url: HTTPURL) throws {
         try checkEncoding(response)
         guard let type = response.headers["Content-Type"]?.lowercased() else { return }
-        let name = nameInURL.text.lowercased()
-        guard let dot = name.lastIndex(of: "."), dot != name.startIndex else { return }
-        let ending = String(name[name.index(after: dot)...])
+        if type.hasPrefix("text/html"), url != self.url, HTTPObject.isLogin(url) {
+            throw pageInstead("its login page (\(url))")
+        }
+        guard let ending = nameInURL.ending else { return }
         let isPage = type.hasPrefix("text/html") && !HTTPObject.pageEndings.contains(ending)
-        let isError = type.hasPrefix("application/json") && HTTPObject.modelEndings.contains(ending)
-        guard isPage || isError else { return }
-        throw SluiceError(
+        let isError = type.hasPrefix("application/json") && BeginCheck.modelEndings.contains(ending)
+        if isPage || isError { throw pageInstead(Printable.text(String(type.prefix(60)))) }
+    }
+
+    /// Looks at the first bytes as well: a login page under a model's type is a login page.
+    func checkingBegin(_ stream: any ByteStream) -> any ByteStream {
+        guard let ending = nameInURL.ending, BeginCheck.modelEndings.contains(ending) else { return stream }
+        return BeginCheck(stream) { [self] begin in
+            if let kind = BeginCheck.page(begin, ending: ending) { throw pageInstead(kind) }
+        }
+    }
+
+    private func pageInstead(_ kind: String) -> SluiceError {
+        SluiceError(
             .notAuthorised,
             object: location,
-            "the server sent \(Printable.text(String(type.prefix(60)))) where a .\(Printable.text(ending)) file was asked for",
+            "the server sent \(kind) where \(nameInURL.ending.map { "a .\(Printable.text($0))" } ?? "the") file was asked for",
             remedy: "it is most likely a login or error page: check the credentials and the URL",
             retry: .park
         )
     }
+
+    /// Whether a redirect ended where people sign in: the page there is not what was asked for, whatever its name.
+    private static func isLogin(_ url: HTTPURL) -> Bool {
+        url.path.lowercased().split(separator: "/").contains { loginWords.contains(String($0)) }
+    }
+
+    private static let loginWords: Set<String> = [
+        "login", "log-in", "signin", "sign-in", "sign_in", "sso", "oauth", "auth",
+    ]
 
     func checkEncoding(_ response: HTTPResponse) throws {
         guard let encoding = response.headers["Content-Encoding"]?.lowercased(), encoding != "identity",
@@ -60,10 +81,13 @@ extension HTTPObject {
     private static let pageEndings: Set<String> = [
         "html", "htm", "xhtml", "shtml", "php", "asp", "aspx", "jsp", "cgi", "md", "txt", "xml", "svg",
     ]
+}
 
-    private static let modelEndings: Set<String> = [
-        "safetensors", "gguf", "ggml", "ckpt", "pt", "pth", "bin", "onnx", "zip", "tar", "gz", "tgz", "xz", "zst", "7z",
-        "whl", "iso", "img", "msgpack", "npz", "npy", "parquet", "h5", "pkl", "tflite", "engine", "mlmodel",
-        "webdataset",
-    ]
+extension ObjectKey {
+    /// What follows the last dot, in lower case; nil for a name without one.
+    fileprivate var ending: String? {
+        let name = text.lowercased()
+        guard let dot = name.lastIndex(of: "."), dot != name.startIndex else { return nil }
+        return String(name[name.index(after: dot)...])
+    }
 }

@@ -8,24 +8,27 @@ import Synchronization
 /// length is only a hint), read by ranges that are pinned to a strong ETag.
 final class HTTPObject: SourceObject {
     let location: String
-    private let url: HTTPURL
+    let url: HTTPURL
     private let follower: RedirectFollower
+    private let ranges: RangeTrust
     private let now: @Sendable () -> Int64
     /// The end of the last redirect chain: ranges go there directly until it refuses (an expired signed URL).
-    private let resolved: Mutex<HTTPURL>
+    private let resolved: Mutex<RedirectFollower.Place>
 
     init(
         url: HTTPURL,
         headers: HTTPHeaders,
         client: any HTTPClient,
         location: String,
+        ranges: RangeTrust,
         now: @escaping @Sendable () -> Int64
     ) {
         self.url = url
         self.location = location
+        self.ranges = ranges
         self.now = now
         follower = RedirectFollower(client: client, url: url, headers: headers, object: location)
-        resolved = Mutex(url)
+        resolved = Mutex(follower.beginning)
     }
 
     var host: String { url.origin }
@@ -38,8 +41,13 @@ final class HTTPObject: SourceObject {
     // MARK: - Looking
 
     func open(prefetch: UInt64, options: ReadOptions) async throws -> OpenedObject {
+        if ranges.isBroken(location) { return try await openWithoutRange(options) }
         let asked = ByteRange(0, max(1, prefetch))
-        let answer = try await follower.get(from: url, conditions: ["Range": asked.httpRange ?? ""], options: options)
+        let answer = try await follower.get(
+            from: follower.beginning,
+            conditions: ["Range": asked.httpRange ?? ""],
+            options: options
+        )
         do {
             return try await opened(answer, asked: asked, wantsBody: prefetch > 0, options)
         } catch {
@@ -54,20 +62,24 @@ final class HTTPObject: SourceObject {
         wantsBody: Bool,
         _ options: ReadOptions
     ) async throws -> OpenedObject {
-        resolved.withLock { $0 = answer.url }
+        resolved.withLock { $0 = answer.place }
         let response = answer.response
         switch response.status {
         case 206:
             guard let (range, total) = HTTPObject.contentRange(response), range.lower == 0,
                 range.upper == min(asked.upper, total)
-            else { return try await openWithoutRange(answer, options) }
+            else {
+                response.body.cancel()
+                return try await openWithoutRange(options)
+            }
             try checkContent(response, answer.url)
             let info = info(response, size: total, supportsRanges: true)
             guard wantsBody else {
                 response.body.cancel()
                 return OpenedObject(info: info)
             }
-            return OpenedObject(info: info, stream: body(response, range.count), streamRange: range)
+            let stream = checkingBegin(body(response, range.count))
+            return OpenedObject(info: info, stream: stream, streamRange: range)
         case 200:
             try checkContent(response, answer.url)
             return whole(response)
@@ -77,7 +89,7 @@ final class HTTPObject: SourceObject {
                 let info = info(response, size: 0, supportsRanges: false)
                 return OpenedObject(info: info, stream: ChunkListStream([]), streamRange: ByteRange(0, 0))
             }
-            return try await openWithoutRange(answer, options)
+            return try await openWithoutRange(options)
         default:
             response.body.cancel()
             throw SluiceError(httpStatus: response.status, headers: response.headers, object: location, now: now())
@@ -85,13 +97,9 @@ final class HTTPObject: SourceObject {
     }
 
     /// A server that answers a range wrongly is not asked for one again.
-    private func openWithoutRange(
-        _ answer: RedirectFollower.Answer,
-        _ options: ReadOptions
-    ) async throws -> OpenedObject {
-        answer.response.body.cancel()
-        let plain = try await follower.get(from: url, conditions: [:], options: options)
-        resolved.withLock { $0 = plain.url }
+    private func openWithoutRange(_ options: ReadOptions) async throws -> OpenedObject {
+        let plain = try await follower.get(from: follower.beginning, conditions: [:], options: options)
+        resolved.withLock { $0 = plain.place }
         guard plain.response.status == 200 else {
             plain.response.body.cancel()
             throw SluiceError(
@@ -112,9 +120,10 @@ final class HTTPObject: SourceObject {
 
     private func whole(_ response: HTTPResponse) -> OpenedObject {
         let size = HTTPObject.contentLength(response)
-        let info = info(response, size: size, supportsRanges: false)
-        let stream: any ByteStream = size.map { body(response, $0) } ?? RemoteStream(response.body, object: location)
-        return OpenedObject(info: info, stream: stream, streamRange: ByteRange(0, size ?? .max))
+        var info = info(response, size: size, supportsRanges: false)
+        info.endIsProven = response.lengthIsProven
+        let stream = size.map { body(response, $0) } ?? RemoteStream(response.body, object: location)
+        return OpenedObject(info: info, stream: checkingBegin(stream), streamRange: ByteRange(0, size ?? .max))
     }
 
     private func body(_ response: HTTPResponse, _ count: UInt64) -> any ByteStream {
@@ -153,13 +162,13 @@ final class HTTPObject: SourceObject {
         if case .etag(let tag, _) = info.pin { conditions["If-Range"] = tag }
         let start = resolved.withLock { $0 }
         var answer = try await follower.get(from: start, conditions: conditions, options: options)
-        if start != url, [401, 403, 404, 410].contains(answer.response.status) {
+        if start.url != url, [401, 403, 404, 410].contains(answer.response.status) {
             answer.response.body.cancel()
-            answer = try await follower.get(from: url, conditions: conditions, options: options)
-            resolved.withLock { $0 = answer.url }
+            answer = try await follower.get(from: follower.beginning, conditions: conditions, options: options)
+            resolved.withLock { $0 = answer.place }
         }
         do {
-            try checkPart(answer.response, range, info)
+            try checkPart(answer, range, info)
         } catch {
             answer.response.body.cancel()
             throw error
@@ -168,7 +177,7 @@ final class HTTPObject: SourceObject {
     }
 
     private func readWhole(_ info: ObjectInfo, _ options: ReadOptions) async throws -> any ByteStream {
-        let answer = try await follower.get(from: url, conditions: [:], options: options)
+        let answer = try await follower.get(from: follower.beginning, conditions: [:], options: options)
         guard answer.response.status == 200 else {
             answer.response.body.cancel()
             throw SluiceError(
@@ -181,43 +190,61 @@ final class HTTPObject: SourceObject {
         return RemoteStream(answer.response.body, object: location)
     }
 
-    private func checkPart(_ response: HTTPResponse, _ asked: ByteRange, _ pinned: ObjectInfo) throws {
+    private func checkPart(_ answer: RedirectFollower.Answer, _ asked: ByteRange, _ pinned: ObjectInfo) throws {
+        let response = answer.response
         switch response.status {
         case 206:
             guard let (range, total) = HTTPObject.contentRange(response), range == asked else {
-                throw SluiceError(
-                    .badAnswer,
-                    object: location,
-                    "bytes \(asked) were asked for, the answer is \(HTTPObject.shown(response, "Content-Range"))",
-                    remedy: "the server's ranges are broken; try --connections 1 or another mirror",
-                    retry: .backoff
+                throw wrongRange(
+                    "bytes \(asked) were asked for, the answer is \(HTTPObject.shown(response, "Content-Range"))"
                 )
             }
-            let seen = info(response, size: total, supportsRanges: true)
-            guard isSame(seen, pinned) else { throw changed(pinned, seen) }
+            try checkVersion(info(response, size: total, supportsRanges: true), pinned)
             try checkEncoding(response)
+            ranges.noteRight(location)
         case 200:
-            let seen = info(response, size: HTTPObject.contentLength(response), supportsRanges: false)
-            if seen.pin == pinned.pin {
-                throw SluiceError(
-                    .badAnswer,
-                    object: location,
-                    "the server ignores the range \(asked) that it granted before",
-                    remedy: "the transfer starts over",
-                    retry: .restart
-                )
-            }
-            throw changed(pinned, seen)
+            try checkContent(response, answer.url)
+            try checkVersion(info(response, size: HTTPObject.contentLength(response), supportsRanges: false), pinned)
+            throw wrongRange("bytes \(asked) were asked for, the answer is the whole object")
         case 412: throw changed(pinned, info(response, size: nil, supportsRanges: true))
         case 416:
-            var seen = info(response, size: nil, supportsRanges: true)
-            if case .unsatisfied(let total)? = response.headers["Content-Range"].flatMap({ ContentRange($0) }) {
-                seen = info(response, size: total, supportsRanges: true)
+            var total: UInt64?
+            if case .unsatisfied(let size)? = response.headers["Content-Range"].flatMap({ ContentRange($0) }) {
+                total = size
             }
-            throw changed(pinned, seen)
+            let seen = info(response, size: total ?? pinned.size, supportsRanges: true)
+            if response.headers["ETag"] != nil || total != pinned.size { try checkVersion(seen, pinned) }
+            throw wrongRange("bytes \(asked) of \(pinned.size ?? 0) were asked for, and refused (416)")
         default:
             throw SluiceError(httpStatus: response.status, headers: response.headers, object: location, now: now())
         }
+    }
+
+    /// Nothing of another version gets through, and no answer that cannot be true.
+    private func checkVersion(_ seen: ObjectInfo, _ pinned: ObjectInfo) throws {
+        if isSame(seen, pinned) { return }
+        guard seen.pin.contradicts(pinned.pin) else { throw changed(pinned, seen) }
+        throw SluiceError(
+            .badAnswer,
+            object: location,
+            "it was \(pinned.pin), it is \(seen.pin) now: one ETag cannot have two lengths",
+            remedy: "the server contradicts itself: try again later, or another mirror",
+            retry: .backoff
+        )
+    }
+
+    /// A server whose ranges stay wrong is read in a single stream, from the beginning.
+    private func wrongRange(_ message: String) -> SluiceError {
+        let isBroken = ranges.noteWrong(location)
+        return SluiceError(
+            .badAnswer,
+            object: location,
+            message,
+            remedy: isBroken
+                ? "the server's ranges are broken: the transfer starts over without them"
+                : "another mirror may do better",
+            retry: isBroken ? .restart : .backoff
+        )
     }
 
     /// A weak pin is compared as far as it goes; whether that is enough is the runner's decision.
@@ -226,6 +253,8 @@ final class HTTPObject: SourceObject {
             guard case .weak(let newSize, let newModified) = seen.pin else { return seen.size == size }
             return newSize == size && (modified == nil || newModified == nil || newModified == modified)
         }
+        // A chunked answer has no length to compare.
+        if case .etag(let tag, nil) = seen.pin, case .etag(tag, _) = pinned.pin { return true }
         return seen.pin == pinned.pin
     }
 

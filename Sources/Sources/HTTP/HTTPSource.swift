@@ -9,15 +9,24 @@ public struct HTTPSource: Source {
     /// - Parameters:
     ///   - headers: the user's own, for the URL's origin only.
     ///   - location: how the URL is shown and stored; nil: without userinfo and query.
+    ///   - ranges: what is known of ranges that came out wrong; shared by the runs of a process.
     ///   - now: seconds since 1970, for Retry-After dates.
     public init(
         url: HTTPURL,
         headers: HTTPHeaders = [:],
         client: any HTTPClient,
         location: String? = nil,
+        ranges: RangeTrust = RangeTrust(),
         now: @escaping @Sendable () -> Int64
     ) {
-        object = HTTPObject(url: url, headers: headers, client: client, location: location ?? url.description, now: now)
+        object = HTTPObject(
+            url: url,
+            headers: headers,
+            client: client,
+            location: location ?? url.description,
+            ranges: ranges,
+            now: now
+        )
     }
 
     /// The redacted URL.

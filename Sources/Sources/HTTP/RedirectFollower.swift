@@ -17,16 +17,27 @@ struct RedirectFollower: Sendable {
     /// An answer that is no redirect, and where it came from.
     struct Answer: Sendable {
         let response: HTTPResponse
-        let url: HTTPURL
+        let place: Place
+        var url: HTTPURL { place.url }
     }
 
+    /// A URL that a redirect led to, or the user's own, with the addresses that it may be at: its name may resolve to
+    /// another one by the next request.
+    struct Place: Sendable, Equatable {
+        let url: HTTPURL
+        let addresses: AddressPolicy
+    }
+
+    /// What the user named; it may be anywhere.
+    var beginning: Place { Place(url: url, addresses: .any) }
+
     /// - Parameters:
-    ///   - start: the user's URL, or the end of an earlier chain that led there.
+    ///   - start: the beginning, or the end of an earlier chain that led there.
     ///   - conditions: range and validators; they mean the object, so they go to every hop.
-    func get(from start: HTTPURL, conditions: HTTPHeaders, options: ReadOptions) async throws -> Answer {
-        var current = start
+    func get(from start: Place, conditions: HTTPHeaders, options: ReadOptions) async throws -> Answer {
+        var current = start.url
         var hops = 0
-        var policy = AddressPolicy.any
+        var policy = start.addresses
         while true {
             let request = request(current, conditions, options, policy)
             let response: HTTPResponse
@@ -44,7 +55,7 @@ struct RedirectFollower: Sendable {
             )
             {
             case .final:
-                return Answer(response: response, url: current)
+                return Answer(response: response, place: Place(url: current, addresses: policy))
             case .refuse(let reason):
                 response.body.cancel()
                 throw SluiceError(

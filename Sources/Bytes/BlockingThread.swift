@@ -1,13 +1,14 @@
 import Glibc
 
 /// Runs blocking work on a thread of its own: the cooperative pool has about one thread per core.
-enum BlockingThread {
+package enum BlockingThread {
     private final class Work: Sendable {
         let body: @Sendable () -> Void
         init(_ body: @escaping @Sendable () -> Void) { self.body = body }
     }
 
-    static func run<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
+    /// Calls `body` there and returns what it returned.
+    package static func run<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
         await withCheckedContinuation { continuation in
             let work = Work { continuation.resume(returning: body()) }
             var thread: pthread_t = 0
