@@ -185,7 +185,7 @@ if Context.environment["SLUICE_FUZZ"] != nil {
     package.targets += [
         .executableTarget(
             name: "sluice-fuzz",
-            dependencies: ["SluiceBytes", "SluiceTransport", "SluiceS3"],
+            dependencies: ["SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3"],
             path: "Tests/Fuzz",
             exclude: ["Corpus", "run"],
             swiftSettings: strict

@@ -13,6 +13,7 @@ private let targets: [String: @Sendable ([UInt8]) -> Void] = [
     "redirect": redirect,
     "s3-xml": s3XML,
     "timestamp": timestamp,
+    "location": location,
 ]
 
 /// One program holds all targets; the environment tells which one runs.
