@@ -107,8 +107,9 @@ enum StateOpening {
         } catch {
             throw StateFault.system(error.call, location.path, error.number)
         }
+        // Empty: whoever made it died before the first transaction (one that was cut to nothing is known by its mark).
         // Pages that were allocated beyond the database's end belong to nobody and are left to SQLite.
-        guard found < UInt64(clamping: expected) else { return }
+        guard found > 0, found < UInt64(clamping: expected) else { return }
         throw StateFault.corrupt(location.path, "the file has \(found) bytes of \(expected)")
     }
 

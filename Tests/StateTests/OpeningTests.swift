@@ -135,6 +135,17 @@ struct OpeningTests {
         #expect(try openingError()?.message.contains("damaged") == true)
     }
 
+    @Test("takes an empty file whose maker died before the first transaction for a new one")
+    func diedAtOnce() async throws {
+        try directory.write([], to: "state.db")
+        mkdir(directory.path + "/state.db.workers", 0o700)
+        try directory.leaveDeadWorker()
+        try await fill(3)
+        let store = try directory.open()
+        #expect(try await store.list(limit: 10).count == 3 && store.registry.dead().isEmpty)
+        try store.close()
+    }
+
     @Test("takes a file that was removed on purpose for a new one")
     func removed() async throws {
         try await fill(1)
