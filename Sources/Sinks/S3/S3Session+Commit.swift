@@ -8,7 +8,7 @@ extension S3Session {
     func commit(_ request: CommitRequest) async throws -> StoredObject {
         CrashPoint.step()
         // An attempt whose end nobody knows may have been the one: another write would make a second object.
-        if outcomeIsOpen, let ours = try await ownObject() { return try await stored(ours, request) }
+        if outcomeIsOpen, let ours = try await ownObject(byTokenOnly: true) { return try await stored(ours, request) }
         outcomeIsOpen = true
         do {
             try await makeObject(request)
@@ -93,7 +93,9 @@ extension S3Session {
     // MARK: - Looking
 
     /// The object under our key, if it carries our token and is whole; nil if it is absent or somebody else's.
-    private func ownObject() async throws -> S3ObjectInfo? {
+    ///
+    /// - Parameter byTokenOnly: before anything was attempted here, a length proves nothing.
+    private func ownObject(byTokenOnly: Bool = false) async throws -> S3ObjectInfo? {
         do {
             let object = try await client.head(
                 bucket: connection.bucket,
@@ -101,6 +103,7 @@ extension S3Session {
                 customerKey: settings.customerKey
             )
             if object.writeID == state.token { return object }
+            if byTokenOnly { return nil }
             // Some servers keep no metadata of a multipart upload: then the length must do, and the proof says so.
             return object.writeID == nil && !client.quirks.keepsMultipartMetadata && state.mode == .multipart
                 && object.size == plan.size ? object : nil
