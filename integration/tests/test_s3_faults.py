@@ -173,6 +173,20 @@ def test_s18_what_is_overwritten_is_what_was_seen(sluice, s3_fault, payload, tmp
 
 
 @pytest.mark.parametrize("size, operation", [(MIB, "PutObject"), (SIZE, "CompleteMultipartUpload")])
+def test_s18_what_was_to_be_replaced_may_be_gone(sluice, s3_fault, payload, tmp_path, size, operation):
+    """S-18: If-Match answered with 404: the transfer starts over and creates the object."""
+    speaks(s3_fault, MINIO)
+    content = payload(size, 16)
+    s3_fault.put("bucket", "k", payload(100, 1))
+    s3_fault.fault(operation, {"do": "call", "call": lambda *_: s3_fault.buckets["bucket"].delete("k"), "times": 1})
+    result = sluice("cp", "--overwrite", *PART_OPTION, content.write_to(tmp_path / "a"), "s3://bucket/k",
+                    endpoint=s3_fault.endpoint)
+    assert_stored(s3_fault, "k", content, result)
+    commits = s3_fault.requests_for(operation)
+    assert [entry.status for entry in commits] == [404, 200] and commits[1].header("if-none-match") is None
+
+
+@pytest.mark.parametrize("size, operation", [(MIB, "PutObject"), (SIZE, "CompleteMultipartUpload")])
 def test_s18_a_conflict_of_the_moment_is_tried_again(sluice, s3_fault, payload, tmp_path, size, operation):
     """S-18: 409 ConditionalRequestConflict is no verdict; on Complete the whole upload starts over."""
     speaks(s3_fault, MINIO)

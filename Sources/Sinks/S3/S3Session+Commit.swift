@@ -134,6 +134,14 @@ extension S3Session {
                 return other
             }
             throw conflict(with: other, request)
+        case .noSuchKey where plan.replaces != nil && state.mode != .copy:
+            throw SluiceError(
+                .exists,
+                object: location,
+                "what was to be replaced is gone",
+                remedy: "run the command again",
+                retry: .restart
+            )
         case .conflict where state.mode == .multipart:
             throw SluiceError(
                 .serverFailed,
