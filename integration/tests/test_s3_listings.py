@@ -116,6 +116,16 @@ def fits_xml(key):
     return all(ord(c) >= 32 and ord(c) not in (0xFFFE, 0xFFFF) for c in key)
 
 
+def test_s13_hostile_keys_between_two_buckets(sluice, s3_fault, payload):
+    """S-13: each key keeps its bytes, through the queue and back."""
+    s3_fault.add_bucket("other")
+    for number, key in enumerate(HOSTILE_KEYS):
+        s3_fault.put("bucket", "h/" + key, payload(100 + number, number))
+    sluice.ok("cp", "-r", "s3://bucket/h/", "s3://other/x/", endpoint=s3_fault.endpoint)
+    stored = {key: item.sha256() for key, item in s3_fault.buckets["other"].objects.items()}
+    assert stored == {"x/" + key: payload(100 + number, number).sha256() for number, key in enumerate(HOSTILE_KEYS)}
+
+
 CONTENTS = "<ListBucketResult><EncodingType>url</EncodingType><Contents>{}</Contents></ListBucketResult>"
 
 
