@@ -87,7 +87,7 @@ def test_version_is_one_word(sluice):
 
 @pytest.mark.parametrize("shell, check", [
     ("bash", "source {file}; complete -p sluice"),
-    ("zsh", "autoload -U compinit; compinit -u -d /dev/null; source {file}; whence -w _sluice"),
+    ("zsh", "autoload -U compinit; compinit -u -D; source {file}; whence -w _sluice"),
     ("fish", "source {file}; complete -C 'sluice c'"),
 ])
 def test_completions_load(sluice, tmp_path, shell, check):
