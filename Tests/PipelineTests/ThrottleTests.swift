@@ -102,7 +102,7 @@ private struct SimulatedStreams {
     func burst() {
         var bucket = TokenBucket(rate: 1 << 20, now: .zero)
         #expect(bucket.book(1 << 20, now: .zero) == .seconds(1))
-        let burst = (1 << 20) / 20
+        let burst = (1 << 20) / 10
         #expect(bucket.book(burst, now: .seconds(3600)) == .zero)
         let wait = bucket.book(1 << 20, now: .seconds(3600))
         #expect(wait > .milliseconds(999) && wait < .milliseconds(1001))

@@ -9,7 +9,7 @@ import pytest
 from ..program import ROOT
 
 COMMANDS = ["cp", "ls", "stat", "cat", "rm", "add", "run", "cleanup", "completions", "queue", "queue list", "queue pause",
-            "queue resume", "queue cancel", "queue retry", "queue priority", "queue limit"]
+            "queue resume", "queue cancel", "queue retry", "queue priority", "queue limit", "queue move-aside"]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -31,7 +31,7 @@ def test_help_and_manual_name_the_same_commands(sluice):
         table = file.read().partition("| command | does |")[2].partition("\n## ")[0]
     named = {word for cell in re.findall(r"^\| (.+?) \| ", table, re.MULTILINE) for word in re.findall(r"`([a-z]+)", cell)}
     assert listed == named == {command.split()[0] for command in COMMANDS}
-    queue = set(re.findall(r"^  ([a-z]+) ", sluice.ok("queue", "--help").out.partition("SUBCOMMANDS:")[2], re.MULTILINE))
+    queue = set(re.findall(r"^  ([a-z-]+) ", sluice.ok("queue", "--help").out.partition("SUBCOMMANDS:")[2], re.MULTILINE))
     assert queue == {command.split()[1] for command in COMMANDS if " " in command}
 
 
@@ -87,7 +87,7 @@ def test_version_is_one_word(sluice):
 
 @pytest.mark.parametrize("shell, check", [
     ("bash", "source {file}; complete -p sluice"),
-    ("zsh", "autoload -U compinit; compinit -u -d /dev/null; source {file}; whence -w _sluice"),
+    ("zsh", "autoload -U compinit; compinit -u -D; source {file}; whence -w _sluice"),
     ("fish", "source {file}; complete -C 'sluice c'"),
 ])
 def test_completions_load(sluice, tmp_path, shell, check):

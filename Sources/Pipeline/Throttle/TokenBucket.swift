@@ -20,8 +20,9 @@ public struct TokenBucket: Sendable {
     public mutating func setRate(_ rate: UInt64?, now: Duration) {
         refill(now)
         self.rate = rate
-        // A burst of 50 ms covers the slack of timers and stays under 1 % of any 10 s window.
-        burst = max(16_384, Double(rate ?? 0) / 20)
+        // A burst of 100 ms is 1 % of a window of 10 s. It covers the slack of timers on a busy machine, and the pause
+        // of a single stream between one part and the next.
+        burst = max(16_384, Double(rate ?? 0) / 10)
         balance = min(balance, burst)
     }
 
