@@ -11,7 +11,7 @@ enum HostLookup {
         // An address of a family that this machine does not have.
         if AddressClass(text: name) != nil { return true }
         let (answers, continuation) = AsyncStream.makeStream(of: Int32.self)
-        Task.detached {
+        Task {
             continuation.yield(await BlockingThread.run { resolve(name) })
             continuation.finish()
         }
