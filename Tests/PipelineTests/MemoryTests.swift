@@ -41,7 +41,8 @@ import Testing
             #expect(sink.object("\(index)") == TestBytes.make(2 * mebibyte + index, seed: UInt64(index)))
         }
         #expect(fixture.resources.budget.usage.held == 0)
-        #expect(fixture.resources.budget.usage.peak <= 3 << 20)
+        // The window of a first look, which is taken before the length is known: more than the whole, so alone.
+        #expect(fixture.resources.budget.usage.peak <= 4 << 20)
     }
 
     @Test("What is admitted stays within the budget while a slow sink holds parts back")

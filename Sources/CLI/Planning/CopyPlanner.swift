@@ -120,8 +120,10 @@ struct CopyPlanner: Sendable {
                     let object = try source.object(entry.relativeKey)
                     let made = try request(entry.location, object, to: entry.relativeKey, size: entry.size)
                     try await emit(.transfer(made))
-                } catch let error as SluiceError {
-                    try await emit(.failed(error.about(Redact.location(entry.location))))
+                } catch var error as SluiceError {
+                    // The object is what the user can act upon: the target only says what is wrong with its key.
+                    error.object = Redact.location(entry.location)
+                    try await emit(.failed(error))
                 }
             }
         }

@@ -53,10 +53,18 @@ package struct FileSink: Sink {
     }
 
     package func target(_ relativeKey: ObjectKey) throws -> any SinkTarget {
-        if !relativeKey.bytes.isEmpty { return FileTarget(root: root, name: try SafeName(relativeKey), group: group) }
+        if !relativeKey.bytes.isEmpty { return FileTarget(root: root, name: try name(relativeKey), group: group) }
         guard !path.namesDirectory, !path.isDotted else {
             throw SluiceError(.unsafeName, object: location, "a directory cannot hold the bytes of an object")
         }
-        return FileTarget(root: parent, name: try SafeName(ObjectKey(bytes: path.baseName)), group: group)
+        return FileTarget(root: parent, name: try name(ObjectKey(bytes: path.baseName)), group: group)
+    }
+
+    private func name(_ key: ObjectKey) throws -> SafeName {
+        do {
+            return try SafeName(key)
+        } catch let error as SluiceError {
+            throw error.about(location)
+        }
     }
 }
