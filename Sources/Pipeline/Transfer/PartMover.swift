@@ -143,8 +143,10 @@ final class PartMover: Sendable {
     /// Two chunks that wait unread, the one that fills, and the one that is written.
     private static let windowChunks = 4
 
-    /// Chunks of a file that may wait in memory for the hash, while memory is free.
-    private static let chunksAhead = 64
+    /// Chunks of a file that may wait in memory for the hash, while memory is free: a quarter of all, for others come.
+    private var chunksAhead: Int {
+        Int(clamping: min(64, context.resources.budget.total.bytes / UInt64(BufferPool.chunkCapacity) / 4))
+    }
 
     // MARK: - Fetching
 
@@ -221,7 +223,7 @@ final class PartMover: Sendable {
     /// cache costs another copy. Nothing waits for that memory, and whoever queues for some is served first.
     private func waiting(_ chunk: Chunk, at offset: UInt64) -> DigestFrontier.Item {
         guard isPositioned, offset > frontier.position else { return .memory(chunk) }
-        guard frontier.chunksHeld < PartMover.chunksAhead,
+        guard frontier.chunksHeld < chunksAhead,
             let room = context.resources.budget.tryReserve(UInt64(BufferPool.chunkCapacity))
         else { return .stored(ByteRange(offset, offset + UInt64(chunk.count))) }
         return .memory(chunk, admitted: room)
