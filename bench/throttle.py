@@ -13,11 +13,13 @@ Exits 1 if an error of the first kind is above 3 %.
 """
 
 import argparse
+import fcntl
 import itertools
 import os
 import shutil
 import signal
 import socket
+import struct
 import sys
 import tempfile
 import threading
@@ -37,11 +39,11 @@ class Relay:
     taken by the client) for "down"; for "up" both are what came from the client."""
 
     def __init__(self, port, direction, rate):
-        self.target, self.direction, self.rate = port, direction, rate
+        self.target, self.direction = port, direction
         # A blocking send returns when all is sent: what it sends must be small beside the rate.
         self.piece = min(max(1448, rate // 1000), 256 << 10)
         self.passed, self.lock = 0, threading.Lock()
-        self.samples, self.over = [], threading.Event()
+        self.samples, self.clients, self.over = [], [], threading.Event()
         self.listener = socket.socket()
         # Over the loopback a segment is 64 KiB, which at 16 KiB/s and stream is 4 s: an Ethernet's are 1.4 KiB.
         self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1448)
@@ -60,6 +62,7 @@ class Relay:
             except OSError:
                 return
             server = socket.create_connection(("127.0.0.1", self.target))
+            self.clients.append(client)
             for source, sink, counts in ((client, server, self.direction == "up"),
                                          (server, client, self.direction == "down")):
                 threading.Thread(target=self._pump, args=(source, sink, counts), daemon=True).start()
@@ -68,40 +71,46 @@ class Relay:
         buffer = memoryview(bytearray(self.piece))
         try:
             while size := source.recv_into(buffer):
-                if counts:
-                    with self.lock:
-                        self.passed += size
+                if counts and self.direction == "up":
+                    self._count(size)
                 sink.sendall(buffer[:size])
+                if counts and self.direction == "down":
+                    self._count(size)
             sink.shutdown(socket.SHUT_WR)
         except OSError:
             pass  # The end of a connection is not what is measured here.
 
+    def _count(self, size):
+        with self.lock:
+            self.passed += size
+
     def _sample(self):
+        arrived = taken = 0
         while not self.over.wait(SAMPLE):
             passed = self.passed
-            unsent, unread = socket_queues(self.port) if self.direction == "down" else (0, 0)
-            # What went through while the queues were read is in them, but not in `passed`: then the next look counts.
-            if passed and (passed == self.passed or self.direction == "up" or self.rate > 1 << 20):
-                self.samples.append((time.monotonic(), passed - unsent, passed - unsent - unread))
+            waits = sum(map(unsent, self.clients)) if self.direction == "down" else 0
+            lies = unread(self.port) if self.direction == "down" else 0
+            # What went through while the queues were read is in them but not in `passed`: a look may show too little,
+            # never too much.
+            arrived, taken = max(arrived, passed - waits), max(taken, passed - waits - lies)
+            if passed:
+                self.samples.append((time.monotonic(), arrived, taken))
 
     def close(self):
         self.over.set()
         self.listener.close()
 
 
-def socket_queues(port):
-    """Bytes in the send queues of the connections accepted at `port`, and in the receive queues of their clients
-    (proc(5), /proc/net/tcp: addresses, state and queues in hexadecimal)."""
-    unsent = unread = 0
+def unsent(sock):
+    """Bytes in a connection's send queue that did not leave yet (tcp(7) and linux/sockios.h, SIOCOUTQNSD)."""
+    return struct.unpack("i", fcntl.ioctl(sock, 0x894B, bytes(4)))[0]
+
+
+def unread(port):
+    """Bytes in the receive queues of the connections to `port` (proc(5), /proc/net/tcp: all in hexadecimal)."""
     with open("/proc/net/tcp", encoding="ascii") as file:
-        for line in file.readlines()[1:]:
-            _, local, remote, state, queues = line.split()[:5]
-            sending, receiving = (int(count, 16) for count in queues.split(":"))
-            if state != "0A" and int(local.partition(":")[2], 16) == port:
-                unsent += sending
-            elif int(remote.partition(":")[2], 16) == port:
-                unread += receiving
-    return unsent, unread
+        lines = [line.split() for line in file.readlines()[1:]]
+    return sum(int(line[4].partition(":")[2], 16) for line in lines if int(line[2].partition(":")[2], 16) == port)
 
 
 def worst_window(samples, rate):
