@@ -217,7 +217,7 @@ struct TransportFaultTests {
         #expect(response.peer == nil)
         #expect(proxy.requests.first?.line == "GET http://name.invalid/a/../b?c HTTP/1.1")
         let secure = HTTPRequest("GET", try #require(HTTPURL("https://name.invalid/")))
-        #expect(try await code { _ = try await fixture.transport.send(secure) } == .proxyFailed)
+        #expect(try await code { _ = try await fixture.transport.send(secure) } == .proxyUnauthorised)
         var inner = HTTPRequest("GET", try #require(HTTPURL("http://169.254.169.254/latest")))
         inner.addressPolicy = .notMetadata
         #expect(try await code { _ = try await fixture.transport.send(inner) } == .forbiddenTarget)
