@@ -101,7 +101,7 @@ class S3Target(Target):
         self.keywords = {"endpoint": server.endpoint}
 
     def sha256(self):
-        stored = self.server.object("bucket", "out.bin")
+        stored = self.server.object("bucket", self.location.removeprefix("s3://bucket/"))
         return stored.sha256() if stored else None
 
     def leftovers(self):

@@ -136,8 +136,8 @@ def test_d13_d14_no_command_asks_head(origin, sluice, command):
     result = sluice.ok(command, url)
     if command == "cat":
         assert result.stdout == origin.content("/m.bin").bytes()
-    else:
-        assert str(SIZE) in result.out or "3.0" in result.out, str(result)
+    elif command == "stat":
+        assert str(SIZE) in result.out, str(result)
     assert "HEAD" not in {entry.method for entry in origin.requests}
 
 

@@ -137,9 +137,10 @@ def test_n17_a_server_that_takes_few_connections_is_served_with_few(make_origin,
     copy = to_any.cp(origin.add("/m.bin", size=size, seed=1), "--connections", 8)
     to_any.holds(copy, origin.content("/m.bin"))
     assert origin.peak_connections <= limit
-    assert copy.moved == size
+    # A lane that takes over what another one fetches costs a little.
+    assert size <= copy.moved <= size + 8 * MIB
     # It adapts: refusals do not go on for as long as the transfer does.
-    assert origin.refused_connections <= 16
+    assert origin.refused_connections <= 24
 
 
 def test_n17_many_transfers_share_the_one_connection_that_a_server_takes(make_origin, sluice):

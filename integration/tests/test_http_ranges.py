@@ -32,10 +32,9 @@ def kinds(copy):
     {"do": "gzip"},
     {"do": "empty", "status": 204},
     {"do": "empty", "status": 200},
-    {"do": "html"},
 ], ids=str)
 def test_one_bad_answer_to_a_later_range_costs_that_range(origin, to_any, fault):
-    """D-01 to D-05, D-11, D-15, D-16 once, in mid-transfer: rejected before a byte is written, and asked again."""
+    """D-01 to D-05, D-11, D-15 once, in mid-transfer: rejected before a byte is written, and asked again."""
     url = serve(origin, to_any, {**fault, "when": LATE, "times": 1})
     copy = to_any.cp(url, "--connections", 1)
     to_any.holds(copy, origin.content("/m.bin"))
@@ -61,16 +60,27 @@ def test_d01_d04_d05_a_server_whose_ranges_stay_broken_is_read_in_a_single_strea
     assert len(origin.requests) < 12
 
 
-def test_d04_d15_a_size_that_contradicts_the_same_etag_never_passes(origin, to_any):
-    """The server said 16 MiB and more under this ETag; nothing under it now is no new version, it is a lie."""
+def test_d04_d15_a_length_that_contradicts_the_same_etag_never_passes(origin, to_any):
+    """Nothing under the ETag that had some MiB is no new version but a lie: a few tries, then an error with both
+    values. What was fetched stays, also over a run that meets the lie at once, and is used when it is over."""
     url = serve(origin, to_any, {"do": "empty", "status": 200, "when": AGAIN})
-    running = to_any.popen(url, "--connections", 1)
-    wait_until(lambda: len(origin.requests) >= 4, running.error_so_far)
-    assert to_any.sha256() is None
+    size = origin.content("/m.bin").size
+    for _ in range(2):
+        to_any.refuses(to_any.cp(url, "--connections", 1), 1, "bad_answer", f"{size} bytes", "0 bytes", url, kept=True)
     origin.clear_faults("/m.bin")
-    copy = Copy(running.wait(90))
+    copy = to_any.cp(url)
     to_any.holds(copy, origin.content("/m.bin"))
-    assert "bad_answer" in {code for code, _ in kinds(copy)}
+    assert copy.moved <= size - to_any.part + MIB
+
+
+def test_d16_a_login_page_in_mid_transfer_parks_it_and_keeps_what_was_fetched(origin, to_any):
+    url = serve(origin, to_any, {"do": "html", "when": LATE, "times": 1})
+    copy = to_any.cp(url, "--connections", 1)
+    to_any.refuses(copy, 3, "not_authorised", "login", url, kept=True)
+    assert copy.error["retry"] == "park"
+    copy = to_any.cp(url)
+    to_any.holds(copy, origin.content("/m.bin"))
+    assert copy.moved <= origin.content("/m.bin").size - to_any.part + MIB
 
 
 # Versions
@@ -92,8 +102,9 @@ def test_d06_bytes_of_two_versions_never_meet(origin, to_any, shift, connections
 def test_d06_a_source_that_changes_all_the_time_is_an_error_with_both_pins(origin, to_any):
     url = serve(origin, to_any)
     size = origin.content("/m.bin").size
-    for seed in range(2, 12):
-        origin.fault("/m.bin", {"do": "flip", "at": 5_000_000, "to": {"seed": seed, "size": size}, "times": 1})
+    for n in range(40):
+        origin.fault("/m.bin", {"do": "flip", "at": 5_000_000, "to": {"seed": n + 2, "size": size},
+                                "when": {"request": n}})
     copy = to_any.cp(url, "--connections", 1)
     to_any.refuses(copy, 4, "source_changed", url, "ETag")
     assert copy.error["message"].count("ETag") == 2
@@ -120,7 +131,8 @@ def test_d07_with_a_weak_etag_a_digest_makes_ranges_safe(origin, to_any, version
     assert all(entry.header("If-Range") is None for entry in origin.requests)
     assert origin.bytes_sent() == origin.content("/m.bin").size
 
-    mixed = serve(origin, to_any, {"do": "flip", "at": to_any.part + MIB, "to": {"seed": 9}, "mixed": True}, **version)
+    mixed = serve(origin, to_any, {"do": "flip", "at": to_any.part + MIB, "mixed": True, "to": {
+        "seed": 9, "size": origin.content("/m.bin").size, **version}}, **version)
     wanted = origin.content("/m.bin").sha256()
     to_any.location = to_any.location.replace("out", "mixed")
     to_any.refuses(to_any.cp(mixed, "--sha256", wanted), 4, "digest_mismatch", wanted)
@@ -148,7 +160,7 @@ def test_d08_n03_a_broken_body_goes_on_from_the_last_byte(origin, to_any, fault)
         origin.fault("/m.bin", {**fault, "after": 2 * MIB, "times": 1, "when": {"request": n}})
     copy = to_any.cp(url, "--connections", 1)
     to_any.holds(copy, origin.content("/m.bin"))
-    assert len(copy.retries) == 12 and {code for code, _ in kinds(copy)} <= {"truncated", "network"}
+    assert len(copy.retries) >= 8 and {code for code, _ in kinds(copy)} <= {"truncated", "network"}
     # An RST takes with it what the kernel held; a cut loses nothing.
     slack = 12 * 4 * MIB if fault["do"] == "rst" else 0
     assert origin.bytes_sent() <= origin.content("/m.bin").size + slack
@@ -163,9 +175,13 @@ def test_d10_more_than_a_later_range_is_cut_off(origin, to_any):
 
 def stopped(origin, target, url, *options):
     """A copy that was interrupted after its first part; the bytes that it must not fetch again."""
-    hang = origin.fault("/m.bin", {"do": "stall", "at": target.part + 5 * MIB, "times": 1})
-    target.interrupt(url, "--connections", 1, *options, when=lambda: hang.happened and
-                     origin.bytes_sent("/m.bin") == target.part + 5 * MIB)
+    place = target.part + 5 * MIB
+    origin.fault("/m.bin", {"do": "stall", "at": place, "times": 1})
+
+    def hangs():
+        starts = [(int((entry.range or "=0-").split("=")[1].split("-")[0]), entry) for entry in origin.requests]
+        return any(start + entry.body_sent == place for start, entry in starts)
+    target.interrupt(url, "--connections", 1, *options, when=hangs)
     origin.requests.clear()
     return target.part
 
@@ -188,7 +204,8 @@ def test_d02_d03_d06_an_object_that_changed_between_two_runs_starts_over(origin,
     origin.replace("/m.bin", size=size + change.get("shift", 0), seed=2)
     copy = to_any.cp(url)
     to_any.holds(copy, origin.content("/m.bin"))
-    assert copy.moved == origin.content("/m.bin").size
+    # A lane that takes over what another one fetches costs a little.
+    assert origin.content("/m.bin").size <= copy.moved <= origin.content("/m.bin").size + 8 * MIB
     warning = next(event["note"] for event in copy.result.events if event["event"] == "warning")
     assert f'"v1-{size}"' in warning and '"v2-' in warning
 

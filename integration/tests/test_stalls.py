@@ -21,7 +21,7 @@ RUNS = {
     "slow but steady": ([{"do": "slow", "rate": 8192}], 300_000, []),
     "slow head": ([{"do": "delay", "seconds": 20}], SIZE, []),
     "throttled": ([], 640 << 10, ["--bwlimit", "16k"]),
-    "throttled beyond the timeout": ([], 48 << 10, ["--bwlimit", "400B"]),
+    "throttled beyond the timeout": ([], 17 << 10, ["--bwlimit", "400B"]),
 }
 
 
@@ -91,4 +91,4 @@ def test_slowness_is_no_stall(runs, name):
 def test_n14_a_handshake_that_hangs_ends_with_the_connect_timeout(runs):
     _, running = runs.started["no handshake"]
     wait_until(lambda: '"retrying"' in running.output_so_far(), running.error_so_far, timeout=60)
-    assert "timed out" in running.output_so_far().lower(), running.output_so_far()
+    assert "timeout" in running.output_so_far(), running.output_so_far()

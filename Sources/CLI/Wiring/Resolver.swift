@@ -57,7 +57,8 @@ final class Resolver: TransferResolver {
         guard let root, let base = LocalPath(root), let path = LocalPath(request.target) else {
             return try registries.sink(Resolver.location(request.target)).target(ObjectKey(""))
         }
-        let below = base.bytes.last == UInt8(ascii: "/") ? base.bytes : base.bytes + [UInt8(ascii: "/")]
+        // As anything below begins: without the last dot of `cp URL .`, which no path below has.
+        let below = Array(base.appending([UInt8(ascii: "x")]).bytes.dropLast())
         guard path.bytes.starts(with: below) else {
             throw SluiceError(.internalFault, object: request.target, "the target is not below \(root)")
         }
