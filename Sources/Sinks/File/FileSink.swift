@@ -63,7 +63,7 @@ package struct FileSink: Sink {
     private func name(_ key: ObjectKey) throws -> SafeName {
         do {
             return try SafeName(key)
-        } catch let error as SluiceError {
+        } catch {
             throw error.about(location)
         }
     }
