@@ -56,6 +56,11 @@ public protocol SourceObject: Sendable {
     /// Where the bytes come from, for admission and back-off: `https://host:port`, `file`, an S3 bucket.
     var host: String { get }
 
+    /// Whether the stream that `open` returns fills memory before it is asked for bytes: that memory is admitted first,
+    /// and the stream is dropped and asked for anew where it turns out to be too little. False for what can be read
+    /// only once (a pipe).
+    var readsAhead: Bool { get }
+
     /// Looks at the object, and may begin to read its first `prefetch` bytes in the same request.
     ///
     /// - Throws: `SluiceError` with `.notFound`, `.notAuthorised`, …; its `retry` says whether to try again.
@@ -71,6 +76,11 @@ public protocol SourceObject: Sendable {
     /// Sources whose every read was pinned (S3 with If-Match, HTTP with a strong ETag) have nothing to do here; a
     /// file's bytes can change under an open descriptor.
     func confirmUnchanged(_ info: ObjectInfo) async throws
+}
+
+extension SourceObject {
+    /// What comes over a network does.
+    public var readsAhead: Bool { true }
 }
 
 /// One object of a listing.

@@ -19,7 +19,7 @@ extension TransferRunner {
         )
         return try await retrying.run(host: source.host, object: source.location) {
             let bytes = FirstLook.memory(part: min(prefetch, claim.request.size ?? .max), capabilities)
-            let memory = prefetch > 0 ? try await resources.budget.reserve(bytes) : nil
+            let memory = prefetch > 0 && source.readsAhead ? try await resources.budget.reserve(bytes) : nil
             return FirstLook(try await source.open(prefetch: prefetch, options: options), memory: memory)
         }
     }

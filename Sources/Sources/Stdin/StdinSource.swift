@@ -17,6 +17,7 @@ package final class StdinSource: Source, SourceObject {
 
     package var location: String { "-" }
     package var host: String { "stdin" }
+    package var readsAhead: Bool { false }
 
     package func list(recursive: Bool) -> AsyncThrowingStream<ListingItem, any Error> {
         AsyncThrowingStream { continuation in
