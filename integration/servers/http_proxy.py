@@ -62,10 +62,16 @@ class HttpProxy(RawServer):
         authority, _, path = request.target.removeprefix("http://").partition("/")
         with self._connect(authority) as upstream:
             fields = [(name, value) for name, value in request.headers
-                      if not name.lower().startswith("proxy-") and name.lower() != "connection"]
+                      if not name.lower().startswith("proxy-") and name.lower() not in ("connection", "expect")]
             head = "".join(f"{name}: {value}\r\n" for name, value in fields)
             upstream.sendall(f"{request.method} /{path} HTTP/1.1\r\n{head}Connection: close\r\n\r\n".encode("latin-1"))
             upstream.sendall(wire.exactly(request.content_length))
+            answer = b""
+            while b"\r\n" not in answer and (data := upstream.recv(65_536)):
+                answer += data
+            # One request for each connection: the client must not send its next one here.
+            status, _, rest = answer.partition(b"\r\n")
+            wire.send(status + b"\r\nConnection: close\r\n" + rest)
             _pump(upstream, wire.sock)
 
 
