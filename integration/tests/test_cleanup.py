@@ -93,7 +93,10 @@ def test_what_a_queued_transfer_goes_on_from_is_kept(sluice, s3_fault, origin, p
     assert {upload.id for upload in s3_fault.uploads()} == recorded_uploads(sluice)
     sluice.ok(*upload, endpoint=s3_fault.endpoint)
     sluice.ok(*download)
-    assert [entry.part for entry in s3_fault.requests_for("UploadPart") if entry.committed] == [1, 2, 3]
+    # Part 2 was in flight: the server may have had it whole when the program died.
+    parts = [entry.part for entry in s3_fault.requests_for("UploadPart") if entry.committed]
+    assert parts in ([1, 2, 3], [1, 2, 2, 3]), parts
+    assert len(s3_fault.requests_for("CreateMultipartUpload")) == 1
     assert origin.bytes_sent("/d.bin") < (3 << 20) + (2 << 20), "more than the part in flight came again"
     assert not s3_fault.uploads() and not temporaries(tmp_path)
 
