@@ -64,12 +64,16 @@ public final class MemoryBudget: Sendable {
 
     /// Takes `bytes` if they are free now and nobody waits.
     public func tryReserve(_ bytes: UInt64) -> MemoryReservation? {
-        let admitted = state.withLock { state in
+        tryAdd(bytes) ? MemoryReservation(budget: self, bytes: bytes) : nil
+    }
+
+    /// Adds to what somebody holds, if it is free now and nobody waits.
+    fileprivate func tryAdd(_ bytes: UInt64) -> Bool {
+        state.withLock { state in
             guard state.waiters.isEmpty, admits(bytes, state) else { return false }
             take(bytes, &state)
             return true
         }
-        return admitted ? MemoryReservation(budget: self, bytes: bytes) : nil
     }
 
     fileprivate func release(_ bytes: UInt64) {
@@ -126,6 +130,16 @@ public final class MemoryReservation: Sendable {
 
     /// The bytes that are still held.
     package var held: UInt64 { bytes.withLock { $0 } }
+
+    /// Holds `wanted` bytes at least, if what is missing is free now; false, and nothing changes, if it is not.
+    package func tryGrow(to wanted: UInt64) -> Bool {
+        bytes.withLock { bytes in
+            guard bytes < wanted else { return true }
+            guard budget.tryAdd(wanted - bytes) else { return false }
+            bytes = wanted
+            return true
+        }
+    }
 
     /// Gives everything back now.
     public func release() { shrink(to: 0) }

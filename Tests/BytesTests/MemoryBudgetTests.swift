@@ -28,6 +28,22 @@ import Testing
         #expect(budget.usage.held == 0 && budget.usage.peak <= 100)
     }
 
+    @Test("What is held grows only by what is free, and never past those who wait")
+    func growth() async throws {
+        let held = try await budget.reserve(40)
+        let other = try await budget.reserve(30)
+        #expect(held.tryGrow(to: 70) && held.held == 70 && budget.usage.held == 100)
+        #expect(!held.tryGrow(to: 71) && held.held == 70)
+        let waiting = Task { [budget] in try await budget.reserve(60) }
+        await until { budget.waiting == 1 }
+        other.release()
+        #expect(!held.tryGrow(to: 80), "30 are free, and somebody waits for 60")
+        #expect(held.tryGrow(to: 50), "it holds as much already")
+        held.release()
+        try await waiting.value.release()
+        #expect(budget.usage.held == 0)
+    }
+
     @Test("A request larger than the whole is admitted alone")
     func oversize() async throws {
         let small = try await budget.reserve(1)

@@ -260,7 +260,7 @@ struct ProgressTests {
         #expect(ClockText.text(.seconds(3 * 3600 + 65)) == "3:01:05")
         #expect(ClockText.text(.seconds(98 * 3600 + 4 * 3600)) == "4d 6h")
         #expect(ClockText.spoken(.milliseconds(940)) == "0.9 s" && ClockText.spoken(.seconds(34)) == "34 s")
-        #expect(ClockText.spoken(.milliseconds(59_700)) == "1m 00s" && ClockText.spoken(.zero) == "0.0 s")
+        #expect(ClockText.spoken(.milliseconds(59_700)) == "1m 00s" && ClockText.spoken(.zero) == "0.01 s")
         #expect(ClockText.spoken(.seconds(750)) == "12m 30s" && ClockText.spoken(.seconds(11_100)) == "3h 05m")
         #expect(DateText.utc(0) == "1970-01-01T00:00:00Z")
     }

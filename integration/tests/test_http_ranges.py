@@ -281,4 +281,5 @@ def test_d23_a_signed_url_that_the_user_gave_cannot_be_renewed(origin, to_file):
     origin.clear_faults("/cdn/m.bin")
     copy = to_file.cp(f"{url}?X-Amz-Signature=new")
     to_file.holds(copy, origin.content("/cdn/m.bin"))
-    assert copy.moved <= to_file.part + 5
+    # An idle lane steals the second half of what is missing, and what was on its way then is dropped.
+    assert copy.moved <= to_file.part + 5 + 4 * MIB

@@ -25,6 +25,8 @@ enum ClockText {
 
     /// Times taken, for sentences: `0.9 s`, `34 s`, `12m 30s`, `3h 05m`.
     static func spoken(_ duration: Duration) -> String {
+        let hundredths = max(1, Int64((duration / .milliseconds(10)).rounded()))
+        if hundredths < 10 { return "0.0\(hundredths) s" }
         let tenths = max(0, Int64((duration / .milliseconds(100)).rounded()))
         if tenths < 100 { return "\(tenths / 10).\(tenths % 10) s" }
         let seconds = max(0, Int64((duration / .seconds(1)).rounded()))

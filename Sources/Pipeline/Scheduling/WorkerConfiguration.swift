@@ -13,13 +13,13 @@ public struct WorkerConfiguration: Sendable {
     /// How many runs a transfer gets before a failure that a retry could help is final.
     public var runs: Int
 
-    /// The defaults: 4 transfers, a heartbeat every 5 s, 4 s to stop, 5 runs.
+    /// The defaults: 4 transfers, a heartbeat every 5 s, 3 s to stop (looked at once a second), 5 runs.
     public init(
         transfers: Int = 4,
         perHost: Int? = nil,
         limits: TransferLimits = TransferLimits(),
         heartbeat: Duration = .seconds(5),
-        grace: Duration = .seconds(4),
+        grace: Duration = .seconds(3),
         runs: Int = 5
     ) {
         self.transfers = max(1, transfers)

@@ -4,7 +4,8 @@ import Synchronization
 /// What the first look at a source brought: what the object is, its first bytes if they are under way, and the memory
 /// that was admitted for them.
 ///
-/// Nobody may wait for memory while he holds some: memory that is not enough is let go of, and the bytes with it.
+/// Nobody may wait for memory while he holds some: memory that is not enough, and cannot grow at once, is let go of, and
+/// the bytes with it.
 final class FirstLook: Sendable {
     private struct State {
         var stream: (any ByteStream)?
@@ -34,7 +35,9 @@ final class FirstLook: Sendable {
     func takeMemory(_ bytes: UInt64) -> MemoryReservation? {
         let (memory, stream) = state.withLock { state in
             defer { state.memory = nil }
-            guard let memory = state.memory, memory.held < bytes else { return (state.memory, (any ByteStream)?.none) }
+            guard let memory = state.memory, !memory.tryGrow(to: bytes) else {
+                return (state.memory, (any ByteStream)?.none)
+            }
             defer { state.stream = nil }
             return (memory, state.stream)
         }

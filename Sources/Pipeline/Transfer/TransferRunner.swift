@@ -156,6 +156,7 @@ public struct TransferRunner: Sendable {
                 look: opened
             )
             let receipts = try await mover.run()
+            context.meter.publishNow()
             phase(.committing)
             try await resumed.frontier.wait(until: parts.size)
             let digests = resumed.frontier.finish()
@@ -190,6 +191,7 @@ public struct TransferRunner: Sendable {
             return try await beginSession(known, context.info, plan.partSize, isFresh: true)
         }
         let result = try await mover.run()
+        context.meter.publishNow()
         phase(.committing)
         do {
             try await frontier.wait(until: result.size)
