@@ -70,3 +70,11 @@ public struct ByteCount: Hashable, Sendable, Comparable, CustomStringConvertible
     /// Compares by number.
     public static func < (left: ByteCount, right: ByteCount) -> Bool { left.bytes < right.bytes }
 }
+
+extension UInt64 {
+    /// The sum, at most the largest number: sizes come from servers, and a sum past 64 bits must not end the program.
+    package func addingCapped(_ other: UInt64) -> UInt64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? .max : sum
+    }
+}

@@ -38,9 +38,17 @@ import Testing
         #expect(budget.usage.held == 0)
     }
 
+    @Test func `memory that is too little grows where some is free`() async throws {
+        let look = try await look(memory: 5)
+        #expect(look.takeMemory(6)?.held == 6)
+        #expect(!isCancelled)
+    }
+
     @Test func `memory that is too little goes back, and the bytes are not kept without it`() async throws {
         let look = try await look(memory: 5)
+        let others = try #require(budget.tryReserve(budget.total.bytes - 5))
         #expect(look.takeMemory(6) == nil)
+        others.release()
         #expect(budget.usage.held == 0)
         #expect(isCancelled)
         #expect(look.takeStream(from: 0) == nil)

@@ -177,11 +177,3 @@ struct ProgressModel: Sendable {
         active.removeAll { $0.id == transfer.id }
     }
 }
-
-extension UInt64 {
-    /// Sums for the display: sizes come from servers, and a sum past 64 bits must not end the program.
-    fileprivate func addingCapped(_ other: UInt64) -> UInt64 {
-        let (sum, overflow) = addingReportingOverflow(other)
-        return overflow ? .max : sum
-    }
-}

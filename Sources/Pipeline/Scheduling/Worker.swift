@@ -1,3 +1,4 @@
+import SluiceBytes
 import Synchronization
 
 /// Takes transfers from the queue and runs them: the one way for `cp`, `run` and library users.
@@ -291,8 +292,8 @@ public final class Worker: Sendable {
     private func count(_ outcome: TransferOutcome) {
         state.withLock { state in
             state.summary.states[outcome.state, default: 0] += 1
-            state.summary.bytes += outcome.size
-            state.summary.moved += outcome.moved
+            state.summary.bytes = state.summary.bytes.addingCapped(outcome.size)
+            state.summary.moved = state.summary.moved.addingCapped(outcome.moved)
         }
     }
 

@@ -43,6 +43,7 @@ public struct SystemTime: TimeSource {
     /// Sleeps for real.
     public func sleep(for duration: Duration) async throws {
         guard duration > .zero else { return try Task.checkCancellation() }
-        try await Task.sleep(for: duration)
+        // Task.sleep traps on what does not fit its nanoseconds.
+        try await Task.sleep(for: min(duration, .seconds(1 << 31)))
     }
 }

@@ -11,7 +11,6 @@ struct ServerCopyMover: Sendable {
             throw SluiceError(.internalFault, object: context.source.location, "a stored object has a length")
         }
         var plan = plan
-        plan.partSize = earlier?.partSize ?? copy.partSize
         plan.isServerCopy = true
         let parts = PartPlan(size: size, partSize: plan.partSize)
         let session = try await runner.beginSession(plan, context.info, plan.partSize, isFresh: earlier == nil)

@@ -44,8 +44,13 @@ extension TransferRunner {
     /// What is under the final name, before the source is asked for a byte.
     func lookAtTarget() async throws -> StoredObject? {
         let retrying = Retrying(resources: resources, transfer: claim.id)
-        return try await retrying.run(host: target.host, object: target.location) {
-            try await target.existing()
+        do {
+            return try await retrying.run(host: target.host, object: target.location) {
+                try await target.existing()
+            }
+        } catch let error as SluiceError where error.code == .notAuthorised && claim.request.overwrite == .overwrite {
+            // Whatever is there may go.
+            return nil
         }
     }
 
@@ -132,12 +137,14 @@ extension TransferRunner {
     /// A run that died between its commit and its last word left `committing` in the journal: look, do not guess.
     func finishEarlierCommit(
         _ snapshot: JournalSnapshot?,
+        _ existing: StoredObject?,
         _ info: ObjectInfo,
         _ expected: Digest?,
         _ capabilities: SinkCapabilities
     ) async throws -> TransferOutcome? {
         guard let snapshot, snapshot.committing, snapshot.pin == info.pin, let size = snapshot.size,
-            expected == nil || snapshot.commitDigest == nil || expected == snapshot.commitDigest
+            // What was copied within a server was never hashed: then only its own record vouches for it.
+            expected == nil || expected == snapshot.commitDigest ?? info.publishedSHA256
         else { return nil }
         let retrying = Retrying(resources: resources, transfer: claim.id)
         let stored: StoredObject?
@@ -145,7 +152,7 @@ extension TransferRunner {
             stored = try await retrying.run(host: target.host, object: target.location) {
                 switch capabilities.shape {
                 case .positioned: try await earlierFile(snapshot, size)
-                case .parts: try await commitEarlierParts(snapshot, info, size)
+                case .parts: try await commitEarlierParts(snapshot, existing, info, size)
                 case .ordered: nil
                 }
             }
@@ -179,6 +186,7 @@ extension TransferRunner {
     /// Parts at a server are named by their receipts, and the sink looks before it completes.
     private func commitEarlierParts(
         _ snapshot: JournalSnapshot,
+        _ existing: StoredObject?,
         _ info: ObjectInfo,
         _ size: UInt64
     ) async throws -> StoredObject? {
@@ -189,6 +197,7 @@ extension TransferRunner {
             partSize: snapshot.partSize,
             info: info,
             overwrite: claim.request.overwrite,
+            replaces: existing?.fingerprint,
             resume: session,
             receipts: snapshot.receipts
         )
@@ -197,8 +206,15 @@ extension TransferRunner {
     }
 
     /// What of an earlier attempt is of use: bytes of the same version, under a pin that can prove it.
-    func usable(_ snapshot: JournalSnapshot?, _ info: ObjectInfo, _ expected: Digest?) async throws -> JournalSnapshot?
-    {
+    ///
+    /// - Parameter partSize: of this run. An attempt with other parts was another kind of attempt: a copy within the
+    ///   server has parts that would not fit into memory.
+    func usable(
+        _ snapshot: JournalSnapshot?,
+        _ info: ObjectInfo,
+        _ expected: Digest?,
+        partSize: UInt64
+    ) async throws -> JournalSnapshot? {
         guard let snapshot else { return nil }
         guard !snapshot.pin.contradicts(info.pin) else {
             throw SluiceError(
@@ -210,7 +226,11 @@ extension TransferRunner {
             )
         }
         let isSame = snapshot.pin == info.pin && snapshot.size == info.size
-        if isSame, info.size != nil, info.supportsRanges, info.pin.isStrong || expected != nil { return snapshot }
+        if isSame, info.size != nil, info.supportsRanges, info.pin.isStrong || expected != nil,
+            snapshot.partSize == partSize
+        {
+            return snapshot
+        }
         if let record = snapshot.session {
             let plan = WritePlan(size: snapshot.size, partSize: snapshot.partSize, info: info, resume: record)
             await (try? target.begin(plan))?.abort()

@@ -69,7 +69,9 @@ public struct TransferRunner: Sendable {
         let expected = try expectedDigest(info)
 
         // An earlier run may have committed and died before it could say so.
-        if let outcome = try await finishEarlierCommit(snapshot, info, expected, capabilities) { return outcome }
+        if let outcome = try await finishEarlierCommit(snapshot, existing, info, expected, capabilities) {
+            return outcome
+        }
         let decision = try await decide(existing, info, expected)
         if case .settled(let outcome) = decision { return outcome }
         guard case .write(let replaces) = decision else { preconditionFailure("a decision is one of two") }
@@ -91,7 +93,12 @@ public struct TransferRunner: Sendable {
         replaces: String?
     ) async throws -> TransferOutcome {
         let info = opened.info
-        let earlier = try await usable(snapshot, info, expected)
+        // A digest that only the user knows is proven by bytes; a copy within the server shows none.
+        let isProven = expected == nil || expected == info.publishedSHA256
+        let copy = isProven ? try await target.serverSideCopy(from: source, info: info) : nil
+        let partSize =
+            try copy?.partSize ?? PartPlan.partSize(for: info.size ?? 0, capabilities, preferred: limits.partSize)
+        let earlier = try await usable(snapshot, info, expected, partSize: partSize)
         let meter = ProgressMeter(transfer: claim.id, settled: 0, events: resources.events, time: resources.time)
         let context = MoveContext(
             transfer: claim.id,
@@ -105,9 +112,6 @@ public struct TransferRunner: Sendable {
             meter: meter,
             drain: drain
         )
-        let partSize =
-            try earlier?.partSize
-            ?? PartPlan.partSize(for: info.size ?? 0, capabilities, preferred: limits.partSize)
         let plan = WritePlan(
             size: info.size,
             partSize: partSize,
@@ -119,9 +123,7 @@ public struct TransferRunner: Sendable {
             receipts: earlier?.receipts ?? []
         )
 
-        // A digest that only the user knows is proven by bytes; a copy within the server shows none.
-        let isProven = expected == nil || expected == info.publishedSHA256
-        if isProven, let copy = try await target.serverSideCopy(from: source, info: info) {
+        if let copy {
             opened.drop()
             return try await ServerCopyMover(context: context, copy: copy, runner: self).run(plan, earlier)
         }

@@ -9,6 +9,7 @@ extension S3Session {
         CrashPoint.step()
         // An attempt whose end nobody knows may have been the one: another write would make a second object.
         if outcomeIsOpen, let ours = try await ownObject(byTokenOnly: true) { return try await stored(ours, request) }
+        if let theirs = try await takenMeanwhile() { return try await yielded(to: theirs, request) }
         outcomeIsOpen = true
         do {
             try await makeObject(request)
@@ -36,7 +37,7 @@ extension S3Session {
 
     private func makeObject(_ request: CommitRequest) async throws {
         switch state.mode {
-        case .put: _ = try await putStaged(request, condition(client.quirks.conditionalWrites))
+        case .put: _ = try await putStaged(request, condition)
         case .copy: try await copyWhole(request)
         case .multipart: try await complete(request)
         }
@@ -52,7 +53,7 @@ extension S3Session {
             )
         }
         var options = S3Client.CompleteOptions()
-        options.condition = condition(client.quirks.conditionalComplete)
+        options.condition = condition
         options.size = request.size
         options.customerKey = settings.customerKey
         _ = try await client.completeMultipartUpload(
@@ -84,10 +85,36 @@ extension S3Session {
         }
     }
 
-    private func condition(_ isSupported: Bool) -> S3WriteCondition {
+    /// What the write that makes the object visible may ask of the server.
+    private var condition: S3WriteCondition {
+        let isSupported =
+            switch state.mode {
+            case .put: client.quirks.conditionalWrites
+            case .multipart: client.quirks.conditionalComplete
+            case .copy: false
+            }
         guard isSupported else { return .none }
         if plan.overwrite != .overwrite { return .ifAbsent }
         return plan.replaces.map { .ifMatch(String($0.prefix { $0 != " " })) } ?? .none
+    }
+
+    /// Where the server takes no condition, a last look stands in for it, and the time in which somebody else's object
+    /// can be lost is one round trip instead of the whole upload.
+    private func takenMeanwhile() async throws -> StoredObject? {
+        guard condition == .none, plan.overwrite != .overwrite || plan.replaces != nil else { return nil }
+        let there = try await S3Target(connection: connection, key: key, settings: settings).existing()
+        guard plan.overwrite == .overwrite else { return there }
+        return there?.fingerprint == plan.replaces ? nil : there
+    }
+
+    /// Somebody else's object is under the key: success only where it is the same.
+    private func yielded(to other: StoredObject?, _ request: CommitRequest) async throws -> StoredObject {
+        if var other, let digest = request.sha256, other.recordedSHA256 == digest, other.size == request.size {
+            await abort()
+            other.note = "somebody else stored the same content meanwhile"
+            return other
+        }
+        throw conflict(with: other, request)
     }
 
     // MARK: - Looking
@@ -128,12 +155,7 @@ extension S3Session {
         switch error.kind {
         case .preconditionFailed:
             let other = try await S3Target(connection: connection, key: key, settings: settings).existing()
-            if var other, let digest = request.sha256, other.recordedSHA256 == digest, other.size == request.size {
-                await abort()
-                other.note = "somebody else stored the same content meanwhile"
-                return other
-            }
-            throw conflict(with: other, request)
+            return try await yielded(to: other, request)
         case .noSuchKey where plan.replaces != nil && state.mode != .copy:
             throw SluiceError(
                 .exists,
@@ -164,7 +186,8 @@ extension S3Session {
             .exists,
             object: location,
             "somebody else wrote it meanwhile (\(theirs ?? "gone again"); ours: \(ours))",
-            remedy: "give --overwrite to replace it or --no-clobber to leave it"
+            remedy: plan.overwrite == .overwrite
+                ? "run the command again to replace that" : "give --overwrite to replace it or --no-clobber to leave it"
         )
     }
 

@@ -49,8 +49,13 @@ struct S3Target: SinkTarget {
         } catch let error as S3Error where error.kind == .noSuchKey {
             return nil
         } catch let error as S3Error where error.kind == .accessDenied {
-            // May be written but not looked at: the conditional write is the guard.
-            return nil
+            throw SluiceError(
+                .notAuthorised,
+                object: location,
+                "what is there may not be looked at (\(error.code)), so it is not known whether it would be replaced",
+                remedy: "allow s3:GetObject for it, or give --overwrite",
+                retry: .park
+            )
         } catch {
             throw SluiceError.remote(error, object: location)
         }

@@ -94,7 +94,10 @@ import Testing
         let harness = FileSinkHarness(directory: directory, usesOpenat2: usesOpenat2)
         let swapper = Swapper(directory.path)
         var stored = 0
-        for round in 0..<1000 {
+        var round = 0
+        // On a busy machine the swapper's thread may come late.
+        while round < 1000 || swapper.count < 100 {
+            round += 1
             do {
                 _ = try await SinkWrite.store(harness, ObjectKey("sub/f\(round)"), [1])
                 stored += 1
@@ -102,10 +105,10 @@ import Testing
                 #expect([.unsafeName, .fileSystem, .notFound].contains(error.code), "\(error)")
             }
         }
-        let swaps = swapper.stop()
+        swapper.stop()
         let outside = try TemporaryDirectory.names(directory.path + "/outside")
         #expect(outside.isEmpty)
-        #expect(swaps > 100 && stored > 0)
+        #expect(stored > 0)
     }
 
     // MARK: - Few descriptors (L-20)
@@ -157,10 +160,11 @@ private final class Swapper: Sendable {
         }
     }
 
-    func stop() -> Int {
+    var count: Int { swaps.load(ordering: .relaxed) }
+
+    func stop() {
         isStopped.store(true, ordering: .relaxed)
         while !isOver.load(ordering: .acquiring) { sched_yield() }
-        return swaps.load(ordering: .relaxed)
     }
 }
 
