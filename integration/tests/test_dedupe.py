@@ -130,3 +130,18 @@ def test_a_digest_that_is_wrong_is_not_taken_from_another_transfer(sluice, make_
     else:
         # It took the honest one's bytes: what was published is what is stored.
         assert sink.object("bucket", "liar").sha256() == content.sha256()
+
+
+def test_a_file_is_compared_with_the_digest_that_its_object_records(another_sluice, s3_fault, payload):
+    """Another machine knows nothing of the first copy: the recorded SHA-256 tells, and nothing is sent again."""
+    first, second = another_sluice("first"), another_sluice("second")
+    source = payload(3 << 20, 5).write_to(f"{first.work}/a.bin")
+    first.ok("cp", source, "s3://bucket/a.bin", endpoint=s3_fault.endpoint)
+    before = len(s3_fault.requests_for("PutObject", "a.bin"))
+    again = second.ok("cp", "--json", source, "s3://bucket/a.bin", endpoint=s3_fault.endpoint)
+    (ended,) = [event for event in again.events if event["event"] == "finished"]
+    assert ended["state"] == "skipped" and ended["sha256"] == payload(3 << 20, 5).sha256()
+    assert len(s3_fault.requests_for("PutObject", "a.bin")) == before
+    other = payload(3 << 20, 6).write_to(f"{second.work}/b.bin")
+    refused = second("cp", other, "s3://bucket/a.bin", endpoint=s3_fault.endpoint)
+    assert refused.rc == 1 and "no digest" not in refused.err and "--overwrite" in refused.err, str(refused)

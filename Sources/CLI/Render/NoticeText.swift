@@ -14,7 +14,8 @@ struct NoticeText: Sendable {
         case .failed(let transfer, let error, let parked):
             (parked ? "parked  " : "failed  ") + "\(error.about(place(transfer)))"
         case .retrying(let transfer, let error, let after):
-            verbosity > 0
+            // Short waits are nobody's business; a longer one looks like a hang.
+            verbosity > 0 || after >= .seconds(2)
                 ? "retry   \(transfer.map { error.about(place($0)) } ?? error); next in \(ClockText.spoken(after))"
                 : nil
         case .released(let transfer, let state):

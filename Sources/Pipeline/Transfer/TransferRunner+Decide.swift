@@ -73,6 +73,15 @@ extension TransferRunner {
             let proof: Proof = expected == nil ? .transport : .published
             return .settled(skipped(existing, done.sha256, proof, "neither side changed since it was copied"))
         }
+        var digests = expected.map { "; \($0) is wanted" } ?? ""
+        if expected == nil, info.size == existing.size, let recorded = existing.recordedSHA256,
+            let own = try await digestOfLocalSource(info)
+        {
+            if own == recorded {
+                return .settled(skipped(existing, recorded, .transport, "the same content is there already"))
+            }
+            digests = "; \(recorded) is recorded there, the source has \(own)"
+        }
         guard claim.request.overwrite == .refuse else { return .write(replaces: existing.fingerprint) }
         // No digest is known, so that only the bytes can tell: they come, and are compared at commit.
         if expected == nil, info.size == existing.size, try await target.capabilities.shape == .positioned {
@@ -80,15 +89,30 @@ extension TransferRunner {
         }
         let lengths = "\(existing.size) bytes; the source has " + (info.size.map { "\($0)" } ?? "an unknown number of")
         let what =
-            expected == nil && info.size == existing.size
+            digests.isEmpty && info.size == existing.size
             ? "an object of the same length is there already, and no digest tells whether it is the same"
             : "something else is there already"
         throw SluiceError(
             .exists,
             object: target.location,
-            "\(what) (\(lengths))",
+            "\(what) (\(lengths)\(digests))",
             remedy: "give --overwrite to replace it or --no-clobber to leave it"
         )
+    }
+
+    /// SHA-256 of a file of this machine: to read it is cheaper than to send it again. Nil for what is elsewhere.
+    private func digestOfLocalSource(_ info: ObjectInfo) async throws -> Digest? {
+        guard source.host == "file", let size = info.size, info.supportsRanges else { return nil }
+        phase(.verifying)
+        let memory = try await resources.budget.reserve(2 * UInt64(BufferPool.chunkCapacity))
+        defer { memory.release() }
+        let options = ReadOptions(pool: resources.pool, gate: nil, idleTimeout: limits.idleTimeout)
+        let stream = try await source.read(ByteRange(0, size), of: info, options: options)
+        defer { stream.cancel() }
+        var hash = SHA256()
+        while let chunk = try await stream.next() { hash.update(chunk) }
+        try await source.confirmUnchanged(info)
+        return hash.finalized()
     }
 
     private func skipped(_ stored: StoredObject, _ digest: Digest?, _ proof: Proof, _ why: String) -> TransferOutcome {

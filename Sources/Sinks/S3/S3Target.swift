@@ -53,7 +53,7 @@ struct S3Target: SinkTarget {
                 .notAuthorised,
                 object: location,
                 "what is there may not be looked at (\(error.code)), so it is not known whether it would be replaced",
-                remedy: "allow s3:GetObject for it, or give --overwrite",
+                remedy: "check the credentials; allow s3:GetObject for it, or give --overwrite",
                 retry: .park
             )
         } catch {
