@@ -73,9 +73,20 @@ package final class StateStore: Sendable {
     package var workerName: String { registry.name }
 
     /// Reads, on the database's own thread and in one snapshot.
+    ///
+    /// Not by GRDB's `read`: it sets `PRAGMA query_only` and takes it back, and after either SQLite compiles every
+    /// statement anew (OP_Expire, behind each flag pragma in SQLite's pragma.c).
     func read<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
         do {
-            return try await database.read(body)
+            return try await database.writeWithoutTransaction { db in
+                var value: Value?
+                try db.inTransaction(.deferred) {
+                    value = try body(db)
+                    return .commit
+                }
+                guard let value else { preconditionFailure("a transaction that was committed ran its body") }
+                return value
+            }
         } catch {
             throw StateFault.from(error, path: path)
         }

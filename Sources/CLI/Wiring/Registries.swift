@@ -9,6 +9,8 @@ import Synchronization
 
 /// Sources and sinks under one set of a transfer's settings.
 final class Registries: Sendable {
+    /// The directory that the user named, which no target may lead out of.
+    let targetRoot: String?
     private let sources: SourceRegistry
     private let sinks: SinkRegistry
     /// One sink for each place: transfers into one directory share its syncs.
@@ -24,6 +26,7 @@ final class Registries: Sendable {
         group: SyncGroup,
         time: any TimeSource
     ) throws {
+        targetRoot = settings.targetRoot
         sources = Registries.sources(settings, headers, connections, time)
         sinks = Registries.sinks(settings, try S3WriteSettings(settings.object), connections, group, time)
     }

@@ -53,8 +53,7 @@ final class Resolver: TransferResolver {
 
     /// The target, below the directory that the user named: nothing below that may lead out of it.
     private func target(_ request: TransferRequest, _ registries: Registries) throws -> any SinkTarget {
-        let root = try TransferSettings(decoding: request.settings).targetRoot
-        guard let root, let base = LocalPath(root), let path = LocalPath(request.target) else {
+        guard let root = registries.targetRoot, let base = LocalPath(root), let path = LocalPath(request.target) else {
             return try registries.sink(Resolver.location(request.target)).target(ObjectKey(""))
         }
         // As anything below begins: without the last dot of `cp URL .`, which no path below has.
