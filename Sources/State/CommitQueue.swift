@@ -115,12 +115,20 @@ private final class Mutation<Value: Sendable>: PendingMutation {
     func apply(_ db: Database) {
         let result: Result<Value, any Error>
         do {
-            var value: Value?
-            try db.inSavepoint {
+            // Not GRDB's inSavepoint: it compiles its statements each time, and there are several for a small file.
+            try db.run("SAVEPOINT mutation")
+            let value: Value
+            do {
                 value = try body(db)
-                return .commit
+            } catch {
+                // Where SQLite rolled everything back there is no savepoint any more.
+                if db.isInsideTransaction {
+                    try db.run("ROLLBACK TO SAVEPOINT mutation")
+                    try db.run("RELEASE SAVEPOINT mutation")
+                }
+                throw error
             }
-            guard let value else { preconditionFailure("a savepoint that was released ran its body") }
+            try db.run("RELEASE SAVEPOINT mutation")
             result = .success(value)
         } catch {
             result = .failure(error)

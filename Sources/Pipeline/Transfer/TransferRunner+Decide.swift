@@ -281,9 +281,11 @@ extension TransferRunner {
         let session = try await retrying.run(host: target.host, object: target.location) {
             try await target.begin(plan)
         }
-        try await journal.save(session: session.record)
+        let intended = await session.record
+        try await journal.save(session: intended)
         try await retrying.run(host: target.host, object: target.location) { try await session.prepare() }
-        try await journal.save(session: session.record)
+        let prepared = await session.record
+        if prepared != intended { try await journal.save(session: prepared) }
         return session
     }
 
