@@ -227,3 +227,12 @@ def test_standard_input_and_output(sluice, s3_fault, payload):
     result = sluice.ok("cp", "s3://bucket/piped", "-", endpoint=s3_fault.endpoint)
     assert hashlib.sha256(result.stdout).hexdigest() == content.sha256()
     assert b"done" not in result.stdout and "done" in result.err
+
+
+def test_a_directory_is_not_copied_into_itself(sluice, files):
+    root = files({"a": b"1", "sub/b": b"2"})
+    result = sluice("cp", "-r", f"{root}/", f"{root}/sub/")
+    assert result.rc == 2 and f"{root}" in result.err and "is inside it" in result.err, str(result)
+    assert tree(root) == {"a": b"1", "sub/b": b"2"}
+    sluice.ok("cp", "-r", f"{root}/", f"{root}-beside/")
+    assert tree(f"{root}-beside") == {"a": b"1", "sub/b": b"2"}

@@ -107,6 +107,7 @@ struct CopyPlanner: Sendable {
         guard isContainer || target.kind != .stream else {
             throw SluiceError(.usage, "many objects do not fit into standard output", remedy: "use cat")
         }
+        try refuseNesting(in: source)
         for try await item in source.list(recursive: true) {
             switch item {
             case .skipped(let error): try await emit(.failed(error))
@@ -129,6 +130,18 @@ struct CopyPlanner: Sendable {
         }
         // A stream ends like a complete one when its reader is cancelled.
         try Task.checkCancellation()
+    }
+
+    /// What a copy makes would be listed by it, and copied again.
+    private func refuseNesting(in source: any Source) throws {
+        guard case .path = target.kind, let from = LocalPath(source.location), let to = LocalPath(sink.location),
+            to.bytes.starts(with: from.bytes.last == UInt8(ascii: "/") ? from.bytes : from.bytes + [UInt8(ascii: "/")])
+        else { return }
+        throw SluiceError(
+            .usage,
+            "the target \(to) is inside it",
+            remedy: "name a target outside, or leave that directory out by copying what is beside it"
+        )
     }
 
     /// Consoles make `dir/` objects of no bytes; on a file system the directory comes with its files.
