@@ -228,7 +228,8 @@ extension S3Session {
         let unrecorded = "this server keeps no tags: the SHA-256 is recorded only in the local state"
         guard client.quirks.tagging else { return (nil, unrecorded) }
         do {
-            let tags = settings.properties.tags + [S3Tag(S3Record.tagName, digest.hex)]
+            let record = [S3Tag(S3Record.tagName, digest.hex), S3Tag(S3Record.ownerTagName, state.token)]
+            let tags = settings.properties.tags + record
             try await client.putTagging(bucket: connection.bucket, key: key.s3, tags: tags)
             CrashPoint.step()
             return (digest, nil)

@@ -93,8 +93,8 @@ struct S3SourceObject: SourceObject, S3Located {
         var digests = object.checksumsAreFullObject ? object.checksums.compactMap(\.digest) : []
         if let recorded = object.recordedSHA256 {
             digests.insert(recorded, at: 0)
-        } else if object.writeID != nil, !digests.contains(where: { $0.algorithm == .sha256 }),
-            let tagged = try await S3Record.taggedSHA256(client, connection.bucket, key)
+        } else if let writeID = object.writeID, !digests.contains(where: { $0.algorithm == .sha256 }),
+            let tagged = try await S3Record.taggedSHA256(client, connection.bucket, key, writeID: writeID)
         {
             digests.insert(tagged, at: 0)
         }
