@@ -139,8 +139,8 @@ def test_n17_a_server_that_takes_few_connections_is_served_with_few(make_origin,
     assert origin.peak_connections <= limit
     # A lane that takes over what another one fetches costs a little.
     assert size <= copy.moved <= size + 8 * MIB
-    # It adapts: refusals do not go on for as long as the transfer does.
-    assert origin.refused_connections <= 24
+    # It adapts: eight lanes are refused a few times each, at random intervals that grow, not for as long as it lasts.
+    assert origin.refused_connections <= 40
 
 
 def test_n17_many_transfers_share_the_one_connection_that_a_server_takes(make_origin, sluice):
