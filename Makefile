@@ -3,6 +3,8 @@
 
 SHELL := /bin/bash
 SWIFT ?= swift
+# The one beside swift: of the toolchain.
+CLANG ?= $(dir $(realpath $(shell command -v swift)))clang
 PREFIX ?= /usr/local
 DESTDIR ?=
 # Extra flags: of `swift build -c release`, of `swift test`, of pytest.
@@ -51,7 +53,10 @@ integration: venv release  ## the built binary against real servers and fault se
 	integration/run $(PYTEST_FLAGS)
 
 tsan: deps  ## threads: the suites that share memory, under ThreadSanitizer
-	$(SWIFT) test --sanitize thread --scratch-path .build-tsan --filter '$(SANITIZED)'
+	$(SWIFT) build --build-tests --sanitize thread --scratch-path .build-tsan
+	$(CLANG) -O1 -shared -fPIC -o .build-tsan/mutex_order.so Tests/Sanitizers/mutex_order.c
+	LD_PRELOAD=$(CURDIR)/.build-tsan/mutex_order.so \
+	    $(SWIFT) test --skip-build --sanitize thread --scratch-path .build-tsan --filter '$(SANITIZED)'
 
 asan: deps  ## memory: the same under AddressSanitizer
 	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize address --scratch-path .build-asan --filter '$(SANITIZED)'
