@@ -21,7 +21,7 @@ SHARE = $(DESTDIR)$(PREFIX)/share
 SOURCES := Package.swift Sources Tests
 # The suites in which threads share memory and C libraries hold pointers.
 SANITIZED := BytesTests|PipelineTests|TransportTests|S3Tests
-# Without TransportTests: fifteen times slower, libcurl's loop and the scripted server miss each other's moments.
+# Without TransportTests: so much slower, libcurl's loop and the scripted server miss each other's moments.
 THREADED := BytesTests|PipelineTests|S3Tests
 
 # One build directory: nothing here may run beside another target.
