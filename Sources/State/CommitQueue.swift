@@ -5,12 +5,14 @@ import Synchronization
 /// The only way to change the state file: gathers mutations into shared transactions.
 ///
 /// While one transaction is being synced to the disk the next ones gather, and all of them share the following sync:
-/// a thousand small files that end together cost a few syncs, a single one waits for nobody. A mutation runs in its
-/// own savepoint, so one that throws fails alone; every caller resumes when its transaction is durable.
+/// a thousand small files that end together cost a few syncs, a single one waits for nobody (`GatherPolicy`). A
+/// mutation runs in its own savepoint, so one that throws fails alone; every caller resumes when its transaction is
+/// durable.
 final class CommitQueue: Sendable {
     private struct State {
         var waiting: [any PendingMutation] = []
         var isDraining = false
+        var policy = GatherPolicy()
     }
 
     /// Most mutations of one transaction: bounds how long other processes are kept out.
@@ -19,6 +21,7 @@ final class CommitQueue: Sendable {
     private let database: DatabaseQueue
     private let path: String
     private let state = Mutex(State())
+    private let gathered = GatherSignal()
     private let committed = Atomic<Int>(0)
 
     init(_ database: DatabaseQueue, path: String) {
@@ -44,20 +47,22 @@ final class CommitQueue: Sendable {
     }
 
     private func enqueue(_ mutation: any PendingMutation) {
-        let starts = state.withLock { state in
+        let (starts, isEnough) = state.withLock { state in
             state.waiting.append(mutation)
             defer { state.isDraining = true }
-            return !state.isDraining
+            return (!state.isDraining, state.waiting.count >= state.policy.wanted)
         }
-        if starts { scheduleDrain() }
+        if starts { scheduleDrain() } else if isEnough { gathered.signal() }
     }
 
     /// One batch per turn of the database's serial queue, so that readers of this process get their turn between two.
     private func scheduleDrain() {
         database.asyncWriteWithoutTransaction { [self] db in
+            gather()
             let batch = state.withLock { state in
                 let batch = Array(state.waiting.prefix(Self.batchLimit))
                 state.waiting.removeFirst(batch.count)
+                state.policy.carried(batch.count)
                 return batch
             }
             let failure = commit(batch, db)
@@ -67,6 +72,13 @@ final class CommitQueue: Sendable {
                 return state.isDraining
             }
             if goesOn { scheduleDrain() }
+        }
+    }
+
+    /// Readers wait along, on the same queue: not for long.
+    private func gather() {
+        gathered.wait(for: GatherPolicy.patience) {
+            state.withLock { $0.waiting.count >= $0.policy.wanted }
         }
     }
 

@@ -10,6 +10,7 @@ final class StateJournal: TransferJournal {
     private let claim: ClaimedTransfer
     /// What is in `hashed_part` already: only what is new is written.
     private let saved = Mutex<[Int: Digest]>([:])
+    private let hasWritten = Atomic(false)
 
     init(store: StateStore, claim: ClaimedTransfer) {
         self.store = store
@@ -17,6 +18,7 @@ final class StateJournal: TransferJournal {
     }
 
     func snapshot() async throws -> JournalSnapshot? {
+        if claim.isFresh, !hasWritten.load(ordering: .relaxed) { return nil }
         let snapshot = try await store.read { [claim, owner = store.registry.name] db in
             try Self.check(claim, owner, db)
             return try JournalSnapshot(of: claim.id, db)
@@ -42,6 +44,25 @@ final class StateJournal: TransferJournal {
             return true
         }
         if isNew { saved.withLock { $0 = [:] } }
+    }
+
+    func begin(pin: Pin, size: UInt64, partSize: UInt64, session: [UInt8], sha256: Digest?) async throws {
+        let encoded = try PinText.encode(pin)
+        let isFresh = claim.isFresh && !hasWritten.load(ordering: .relaxed)
+        try await mutate { id, db in
+            if !isFresh { try Self.forget(id, db) }
+            try db.run(
+                """
+                INSERT OR REPLACE INTO journal (transfer, pin, size, part_size, session, committing, commit_digest)
+                VALUES (?, ?, ?, ?, ?, 1, ?)
+                """,
+                [
+                    id.value, encoded, size.stored, partSize.stored, Data(session),
+                    sha256.map { Data($0.bytes) },
+                ]
+            )
+        }
+        saved.withLock { $0 = [:] }
     }
 
     func save(session: [UInt8]) async throws {
@@ -129,7 +150,8 @@ final class StateJournal: TransferJournal {
     private func mutate<Value: Sendable>(
         _ body: @escaping @Sendable (TransferID, Database) throws -> Value
     ) async throws -> Value {
-        try await store.commits.perform { [claim, owner = store.registry.name] db in
+        hasWritten.store(true, ordering: .relaxed)
+        return try await store.commits.perform { [claim, owner = store.registry.name] db in
             try Self.check(claim, owner, db)
             return try body(claim.id, db)
         }

@@ -51,7 +51,11 @@ extension StateStore: TransferQueue {
             """,
             [lease.worker, lease.boot, lease.until, id]
         )
-        guard let row = try db.row("SELECT * FROM transfer WHERE id = ?", [id]) else {
+        let sql = """
+            SELECT *, EXISTS (SELECT 1 FROM journal WHERE transfer = transfer.id) AS has_journal
+            FROM transfer WHERE id = ?
+            """
+        guard let row = try db.row(sql, [id]) else {
             preconditionFailure("a row that was just updated is there")
         }
         let attempts: Int = try row.required("attempts")
@@ -61,7 +65,8 @@ extension StateStore: TransferQueue {
             request: try TransferRequest(row),
             fence: try row.required("fence"),
             attempts: attempts - 1,
-            priority: try row.required("priority")
+            priority: try row.required("priority"),
+            isFresh: !(try row.required("has_journal"))
         )
     }
 

@@ -104,6 +104,10 @@ struct CommandLineTests {
         #expect(budget.sockets == sockets && budget.lanes >= 1 && budget.transfers >= 1)
         if limit > 1000 { #expect(budget.lanes == lanes && budget.transfers == transfers) }
         if limit > 30 { #expect(24 + budget.sockets + budget.transfers * (2 + budget.lanes) <= limit) }
+        #expect(budget.shortTransfers == budget.transfers, "what the user asks for is a limit")
+        let usual = DescriptorBudget(limit: UInt64(limit), lanes: lanes, transfers: nil)
+        if limit > 5000 { #expect(usual.transfers == 4 && usual.shortTransfers == 32) }
+        if limit > 30 { #expect(24 + usual.sockets + usual.shortTransfers * (2 + usual.lanes) <= limit) }
     }
 
     @Test("a path that is no UTF-8 becomes its URL; other words that are none are refused")

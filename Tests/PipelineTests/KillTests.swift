@@ -17,9 +17,10 @@ import Testing
         _ shape: SinkCapabilities.Shape,
         ranges: Bool,
         published: Bool,
-        overwrite: OverwritePolicy
+        overwrite: OverwritePolicy,
+        count: Int
     ) async throws -> Outcome {
-        let bytes = TestBytes.make(3 * mebibyte + 3)
+        let bytes = TestBytes.make(count)
         var script = FakeSource.Script()
         script.chunk = 1 << 20
         let source = FakeSource(bytes, published: published, ranges: ranges, script: script)
@@ -59,7 +60,8 @@ import Testing
         ranges: Bool,
         published: Bool,
         overwrite: OverwritePolicy,
-        inFlight: UInt64
+        inFlight: UInt64,
+        count: Int = 3 * mebibyte + 3
     ) async throws {
         for limit in 1... {
             let outcome = try await killAndResume(
@@ -67,10 +69,11 @@ import Testing
                 shape,
                 ranges: ranges,
                 published: published,
-                overwrite: overwrite
+                overwrite: overwrite,
+                count: count
             )
             if outcome.survived {
-                #expect(limit > 5, "the sweep went through the run")
+                #expect(limit > 3, "the sweep went through the run")
                 return
             }
             #expect(outcome.fetchedTwice <= inFlight, "step \(limit)")
@@ -86,6 +89,24 @@ import Testing
         for published in [true, false] {
             // Two lanes: at most two parts in flight, and the odd bytes of the last one.
             try await sweep(shape, ranges: true, published: published, overwrite: overwrite, inFlight: 2 << 20 | 3)
+        }
+    }
+
+    @Test(
+        "A file that is held whole is fetched at most twice",
+        arguments: [OverwritePolicy.refuse, .overwrite],
+        [true, false]
+    )
+    func whole(overwrite: OverwritePolicy, published: Bool) async throws {
+        for ranges in [true, false] {
+            try await sweep(
+                .positioned,
+                ranges: ranges,
+                published: published,
+                overwrite: overwrite,
+                inFlight: 4096,
+                count: 4096
+            )
         }
     }
 

@@ -240,6 +240,27 @@ import Testing
         #expect(counts == [2000, 2000, 2000])
     }
 
+    @Test("An observer of batches is woken by a batch, by a nudge if there is something, and by the end")
+    func batches() async {
+        let subscription = stream.subscribe(batch: 3)
+        async let first = subscription.next()
+        for text in ["a", "b", "c"] { stream.publish(.warning(text)) }
+        #expect(await first?.count == 3)
+        subscription.nudge()
+        async let second = subscription.next()
+        stream.publish(.warning("d"))
+        #expect(await second?.count == 1, "nudged while nothing was there: the next event is brought")
+        stream.publish(.warning("e"))
+        async let third = subscription.next()
+        subscription.nudge()
+        #expect(await third?.count == 1)
+        stream.publish(.warning("f"))
+        async let last = subscription.next()
+        stream.close()
+        #expect(await last?.count == 1)
+        #expect(await subscription.next() == nil)
+    }
+
     @Test("Closing ends a subscription after what is pending")
     func closing() async {
         let subscription = stream.subscribe()

@@ -54,6 +54,10 @@ final class FakeResolver: TransferResolver {
         return queue.add(name, host: host, priority: priority, job: job)
     }
 
+    private static func runsWhereItMayBlock() -> Bool {
+        withUnsafeCurrentTask { $0?.unownedTaskExecutor == BlockingExecutor.shared.asUnownedTaskExecutor() }
+    }
+
     /// Holds a transfer until it is cancelled.
     private static let forEver: @Sendable (Int, UInt64) async throws -> Void = { _, _ in
         try await untilCancelled()
@@ -89,6 +93,29 @@ final class FakeResolver: TransferResolver {
         let summary = try await worker(transfers: 8, perHost: 2).run(job: nil)
         #expect(summary.states == [.done: 24])
         #expect(gauge.peak <= 2)
+    }
+
+    @Test("Short transfers get more slots than long ones, and everything runs where it may block")
+    func shortTransfers() async throws {
+        let gauge = Gauge()
+        let mayBlock = Locked(true)
+        for index in 0..<400 {
+            add("\(index)", host: "https://one") { _, offset in
+                if !WorkerTests.runsWhereItMayBlock() { mayBlock.withLock { $0 = false } }
+                if offset == 0 { gauge.enter() }
+                for _ in 0..<5 { await Task.yield() }
+                if offset > 0 { gauge.leave() }
+            }
+        }
+        let worker = Worker(
+            queue: queue,
+            resolver: resolver,
+            configuration: WorkerConfiguration(transfers: 2, shortTransfers: 12),
+            resources: resources
+        )
+        #expect(try await worker.run(job: nil).states == [.done: 400])
+        #expect((3...12).contains(gauge.peak))
+        #expect(mayBlock.withLock { $0 })
     }
 
     @Test("One failure leaves the others alone")
@@ -209,11 +236,7 @@ final class FakeResolver: TransferResolver {
     func lostLease() async throws {
         queue.faults.add(SluiceError(.leased, "another worker has it"), to: "finish")
         add("a")
-        let worker = worker()
-        async let run = worker.run(job: nil)
-        await until { time.slept.count > 3 }
-        worker.stop()
-        #expect(try await run.states.isEmpty)
+        #expect(try await worker().run(job: nil).states.isEmpty)
     }
 
     @Test("A fed queue is waited for until the feed ends")

@@ -130,6 +130,7 @@ struct JournalTests {
         let calls: [@Sendable () async throws -> Void] = [
             { _ = try await journal.snapshot() },
             { try await journal.begin(pin: .etag("\"v2\"", size: 1), size: 1, partSize: 1) },
+            { try await journal.begin(pin: pin, size: 1, partSize: 1, session: [9], sha256: nil) },
             { try await journal.save(session: [9]) },
             { try await journal.record(try receipt(0), digestState: nil, digestOffset: 0, hashedParts: [:]) },
             { try await journal.willCommit(sha256: nil) },
@@ -139,6 +140,30 @@ struct JournalTests {
         let snapshot = try #require(try await store.journal(of: next).snapshot())
         #expect(snapshot.pin == pin)
         #expect(snapshot.session == nil)
+    }
+
+    @Test("takes begin, session and intent to commit in one step, over what an earlier attempt left")
+    func whole() async throws {
+        let claim = try await claim()
+        #expect(claim.isFresh)
+        let journal = store.journal(of: claim)
+        #expect(try await journal.snapshot() == nil)
+        let digest = SHA256.hash("abc")
+        for session: [UInt8] in [[7], [8, 9]] {
+            try await journal.begin(pin: pin, size: 100, partSize: 10)
+            try await journal.record(try receipt(0), digestState: nil, digestOffset: 0, hashedParts: [:])
+            let before = store.transactionCount
+            try await journal.begin(pin: pin, size: 100, partSize: 10, session: session, sha256: digest)
+            #expect(store.transactionCount == before + 1)
+            let snapshot = try #require(try await journal.snapshot())
+            #expect(snapshot.pin == pin && snapshot.size == 100 && snapshot.partSize == 10)
+            #expect(snapshot.session == session && snapshot.committing && snapshot.commitDigest == digest)
+            #expect(snapshot.receipts.isEmpty)
+        }
+        try await store.release([claim])
+        let next = try #require(try await store.claim(1).first)
+        #expect(!next.isFresh)
+        #expect(try await store.journal(of: next).snapshot()?.session == [8, 9])
     }
 
     @Test("counts attempts from the last progress")

@@ -12,7 +12,7 @@ public final class MemoryJournal: TransferJournal {
     }
 
     private let state = Mutex(State())
-    /// Failures: `begin`, `save`, `record`, `willCommit`, `reset`.
+    /// Failures: `begin`, `beginWhole`, `save`, `record`, `willCommit`, `reset`.
     public let faults = FaultPlan()
 
     /// An empty journal.
@@ -59,6 +59,24 @@ public final class MemoryJournal: TransferJournal {
                 digestOffset: 0,
                 hashedParts: [:],
                 committing: false
+            )
+        }
+    }
+
+    /// Binds, with the intent to commit.
+    public func begin(pin: Pin, size: UInt64, partSize: UInt64, session: [UInt8], sha256: Digest?) async throws {
+        try write("beginWhole") { saved in
+            saved = JournalSnapshot(
+                pin: pin,
+                partSize: partSize,
+                size: size,
+                session: session,
+                receipts: [],
+                digestState: nil,
+                digestOffset: 0,
+                hashedParts: [:],
+                committing: true,
+                commitDigest: sha256
             )
         }
     }

@@ -6,8 +6,14 @@ struct EngineOptions: ParsableArguments {
     @Option(help: .init("Buffers of all transfers together.", valueName: "size"))
     var memory = ByteCount.mebibytes(256)
 
-    @Option(help: .init("Objects at a time.", valueName: "n"))
-    var transfers = 4
+    @Option(
+        help: .init(
+            "Objects at a time.",
+            discussion: "Default: 4, and up to 32 while objects are small.",
+            valueName: "n"
+        )
+    )
+    var transfers: Int?
 
     @Option(
         name: .customLong("per-host"),
@@ -42,7 +48,7 @@ struct EngineOptions: ParsableArguments {
     func validate() throws {
         // One chunk is 1 MiB; below a handful of them nothing overlaps.
         if memory < .mebibytes(8) { throw ValidationError("--memory must be 8M or more") }
-        if !(1...512).contains(transfers) { throw ValidationError("--transfers must be 1 to 512") }
+        if let transfers, !(1...512).contains(transfers) { throw ValidationError("--transfers must be 1 to 512") }
         if let perHost, !(1...512).contains(perHost) { throw ValidationError("--per-host must be 1 to 512") }
         if !(1...64).contains(connections) { throw ValidationError("--connections must be 1 to 64") }
         if let partSize, partSize < .kibibytes(64) || partSize > .gibibytes(5) {

@@ -65,7 +65,7 @@ struct CommandRun: Sendable {
         _ display: TransferDisplay,
         _ body: @escaping @Sendable (any CommandSession, TransferDisplay) async throws -> RunReport
     ) async -> (Result<RunReport, any Error>, Stop?) {
-        let subscription = session.events.subscribe()
+        let subscription = session.events.subscribe(batch: TransferDisplay.batch)
         return await withTaskGroup(of: Step.self) { group in
             group.addTask {
                 await display.show(subscription)

@@ -8,6 +8,8 @@ struct DescriptorBudget: Hashable, Sendable {
     private static let reserved = 24
     /// A directory and a temporary file.
     private static let perTransfer = 2
+    /// Objects at a time, if the user does not say; and while they are small.
+    private static let (usual, mostShort) = (4, 32)
 
     /// Sockets of one transport.
     let sockets: Int
@@ -15,17 +17,22 @@ struct DescriptorBudget: Hashable, Sendable {
     let lanes: Int
     /// Objects at a time.
     let transfers: Int
+    /// Objects at a time while they are small.
+    let shortTransfers: Int
 
     /// - Parameters:
     ///   - limit: open files of the process.
-    ///   - lanes: as many as the user wants, and so `transfers`.
-    init(limit: UInt64, lanes: Int, transfers: Int) {
+    ///   - lanes: as many as the user wants.
+    ///   - transfers: as many as the user wants; nil: the default, which grows while objects are small.
+    init(limit: UInt64, lanes: Int, transfers: Int?) {
         let free = max(0, Int(clamping: limit) - Self.reserved)
         sockets = min(64, max(2, free / 3))
         let files = max(0, free - sockets)
         // Six lanes of one transfer are worth less than another transfer.
         self.lanes = max(1, min(lanes, files / 6))
-        self.transfers = max(1, min(transfers, files / (Self.perTransfer + self.lanes)))
+        let room = files / (Self.perTransfer + self.lanes)
+        self.transfers = max(1, min(transfers ?? Self.usual, room))
+        shortTransfers = max(1, min(transfers ?? Self.mostShort, room))
     }
 
     /// The soft limit of this process, which `Hardening` has raised as far as it goes.

@@ -55,10 +55,21 @@ final class TransferDisplay: Sendable {
         say("sluice: \(error)")
     }
 
+    /// So many events are taken in before the next glance.
+    static let batch = 512
+    /// How long an event may wait for others: to wake for each one would cost more than thousands of small files do.
+    private static let glance = Duration.milliseconds(25)
+
     /// Shows events until the stream is closed.
     func show(_ events: EventSubscription) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.tick() }
+            group.addTask {
+                while !Task.isCancelled {
+                    do { try await self.time.sleep(for: TransferDisplay.glance) } catch { return }
+                    events.nudge()
+                }
+            }
             while let batch = await events.next() { take(batch) }
             group.cancelAll()
         }

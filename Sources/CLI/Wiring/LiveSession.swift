@@ -106,6 +106,7 @@ final class LiveSession: CommandSession {
             resolver: resolver,
             configuration: WorkerConfiguration(
                 transfers: descriptors.transfers,
+                shortTransfers: descriptors.shortTransfers,
                 perHost: settings.perHost,
                 limits: TransferLimits(connections: descriptors.lanes, partSize: settings.partSize?.bytes)
             ),

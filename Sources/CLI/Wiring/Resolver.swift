@@ -12,6 +12,7 @@ final class Resolver: TransferResolver {
     private let time: any TimeSource
     private let group = SyncGroup()
     private let registries = Mutex<[RegistryKey: Registries]>([:])
+    private let ownRegistries = Mutex<Registries?>(nil)
     private let secrets = Mutex<[String: Location]>([:])
 
     private struct RegistryKey: Hashable {
@@ -30,7 +31,12 @@ final class Resolver: TransferResolver {
     }
 
     /// The registries of the command line itself.
-    func own() throws -> Registries { try registries(TransferSettings(settings).encoded(), isOwn: true) }
+    func own() throws -> Registries {
+        if let known = ownRegistries.withLock({ $0 }) { return known }
+        let made = try registries(TransferSettings(settings).encoded(), isOwn: true)
+        ownRegistries.withLock { $0 = made }
+        return made
+    }
 
     func resolve(_ request: TransferRequest) async throws -> (source: any SourceObject, target: any SinkTarget) {
         let registries = try registries(request.settings, isOwn: request.needsCommand)

@@ -14,8 +14,8 @@ struct SessionSettings: Sendable {
     var stateFile: String?
     /// All buffers together.
     var memory = ByteCount.mebibytes(256)
-    /// Objects at a time.
-    var transfers = 4
+    /// Objects at a time; nil: few, and more while they are small.
+    var transfers: Int?
     /// Objects at a time of one host; nil: as many as `transfers`.
     var perHost: Int?
     /// When the run stops by itself; nil: when its work is done.

@@ -1,23 +1,29 @@
-import Synchronization
+import SluiceBytes
 
 /// One stream of events for every observer. Publishing never waits: a slow observer gets the newest progress of each
 /// transfer and every other event, and sees by a gap in the sequence that something was merged.
 public final class EventStream: Sendable {
-    private struct Subscriber {
+    private struct Subscriber: Sendable {
         var pending: [TransferEvent] = []
         var progressIndex: [TransferID: Int] = [:]
         var waiter: CheckedContinuation<Void, Never>?
+        /// So many events wake the observer.
+        var batch = 1
+        /// The observer wants what is there, however little.
+        var nudged = false
         var closed = false
+
+        var isDue: Bool { pending.count >= batch || closed || (nudged && !pending.isEmpty) }
     }
 
-    private struct State {
+    private struct State: Sendable {
         var sequence: UInt64 = 0
         var nextSubscriber = 0
         var subscribers: [Int: Subscriber] = [:]
         var closed = false
     }
 
-    private let state = Mutex(State())
+    private let state = BusyMutex(State())
 
     /// A stream without observers.
     public init() {}
@@ -31,10 +37,7 @@ public final class EventStream: Sendable {
             // A copy of the keys: a view of them would share the table, and every event would copy what is pending.
             for id in Array(state.subscribers.keys) {
                 EventStream.deliver(event, to: &state.subscribers[id, default: Subscriber()])
-                if let waiter = state.subscribers[id]?.waiter {
-                    state.subscribers[id]?.waiter = nil
-                    waiters.append(waiter)
-                }
+                if let waiter = EventStream.due(&state.subscribers[id, default: Subscriber()]) { waiters.append(waiter) }
             }
             return waiters
         }
@@ -55,11 +58,19 @@ public final class EventStream: Sendable {
         }
     }
 
+    private static func due(_ subscriber: inout Subscriber) -> CheckedContinuation<Void, Never>? {
+        guard subscriber.waiter != nil, subscriber.isDue else { return nil }
+        defer { subscriber.waiter = nil }
+        return subscriber.waiter
+    }
+
     /// A new observer, which sees every event from now on. Iterate it from one task.
-    public func subscribe() -> EventSubscription {
+    ///
+    /// - Parameter batch: so many events wake the observer; with more than one, `nudge` brings what is there.
+    public func subscribe(batch: Int = 1) -> EventSubscription {
         let id = state.withLock { state in
             state.nextSubscriber += 1
-            state.subscribers[state.nextSubscriber] = Subscriber(closed: state.closed)
+            state.subscribers[state.nextSubscriber] = Subscriber(batch: max(1, batch), closed: state.closed)
             return state.nextSubscriber
         }
         return EventSubscription(stream: self, id: id)
@@ -72,8 +83,7 @@ public final class EventStream: Sendable {
             var waiters: [CheckedContinuation<Void, Never>] = []
             for id in Array(state.subscribers.keys) {
                 state.subscribers[id]?.closed = true
-                if let waiter = state.subscribers[id]?.waiter { waiters.append(waiter) }
-                state.subscribers[id]?.waiter = nil
+                if let waiter = EventStream.due(&state.subscribers[id, default: Subscriber()]) { waiters.append(waiter) }
             }
             return waiters
         }
@@ -90,6 +100,7 @@ public final class EventStream: Sendable {
             }
             state.subscribers[id]?.pending = []
             state.subscribers[id]?.progressIndex = [:]
+            state.subscribers[id]?.nudged = false
             return subscriber.pending
         }
     }
@@ -98,8 +109,7 @@ public final class EventStream: Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let ready = state.withLock { state in
-                    guard let subscriber = state.subscribers[id], subscriber.pending.isEmpty, !subscriber.closed,
-                        !Task.isCancelled
+                    guard let subscriber = state.subscribers[id], !subscriber.isDue, !Task.isCancelled
                     else { return true }
                     state.subscribers[id]?.waiter = continuation
                     return false
@@ -113,6 +123,15 @@ public final class EventStream: Sendable {
             }
             waiter?.resume()
         }
+    }
+
+    fileprivate func nudge(_ id: Int) {
+        let waiter = state.withLock { state in
+            guard state.subscribers[id] != nil else { return (CheckedContinuation<Void, Never>)?.none }
+            state.subscribers[id]?.nudged = true
+            return EventStream.due(&state.subscribers[id, default: Subscriber()])
+        }
+        waiter?.resume()
     }
 
     /// How many observers there are.
@@ -131,16 +150,19 @@ public final class EventSubscription: Sendable {
         self.id = id
     }
 
-    /// Waits for events and returns all that are pending; nil when the stream was closed and everything was seen, or
+    /// Waits for a batch and returns all that is pending; nil when the stream was closed and everything was seen, or
     /// when the task is cancelled and nothing is pending.
     public func next() async -> [TransferEvent]? {
         while true {
+            await stream.waitForMore(id)
             guard let events = stream.take(id) else { return nil }
             if !events.isEmpty { return events }
             if Task.isCancelled { return nil }
-            await stream.waitForMore(id)
         }
     }
+
+    /// Ends the wait for a batch with whatever is pending, or with the next event if nothing is.
+    public func nudge() { stream.nudge(id) }
 
     deinit {
         stream.forget(id)

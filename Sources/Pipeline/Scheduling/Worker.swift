@@ -25,7 +25,7 @@ public final class Worker: Sendable {
         var ready: [ClaimedTransfer] = []
         /// What broke the queue under a transfer: nothing can go on.
         var failure: (any Error)?
-        var recentEnds: [Duration] = []
+        var slots: Slots
         /// Fresh starts by transfer. Progress sets attempts to zero, and a fresh start gives all progress up: a source
         /// that changes all the time would be begun for ever.
         var restarts: [TransferID: Int] = [:]
@@ -50,7 +50,8 @@ public final class Worker: Sendable {
         self.resolver = resolver
         self.configuration = configuration
         self.resources = resources
-        state = Mutex(State(fed: isFed))
+        let slots = Slots(usual: configuration.transfers, most: configuration.shortTransfers)
+        state = Mutex(State(fed: isFed, slots: slots))
     }
 
     /// Rows were added: look again.
@@ -140,18 +141,20 @@ public final class Worker: Sendable {
     /// Short transfers are claimed ahead, so that a claim's sync is shared; long ones are left to other workers.
     private func claimMore(_ job: JobID?) async throws {
         let now = resources.time.now()
-        let (free, ready, ahead, running) = state.withLock { state in
-            state.recentEnds.removeAll { now - $0 > .seconds(1) }
-            let free = configuration.transfers - state.running.count
-            return (free, state.ready, min(64, state.recentEnds.count), state.running.values.map(\.claim))
+        let (slots, ready, ahead, running) = state.withLock { state in
+            (
+                state.slots.count(at: now), state.ready, min(64, state.slots.recentEnds(at: now)),
+                state.running.values.map(\.claim)
+            )
         }
+        let free = slots - running.count
         guard free > ready.count else { return }
         var hosts: [String: Int] = [:]
         for claim in running + ready { hosts[claim.request.host, default: 0] += 1 }
         let claims = try await queue.claim(
             limit: free + ahead - ready.count,
             job: job,
-            perHost: configuration.perHost + ahead,
+            perHost: (configuration.perHost ?? slots) + ahead,
             running: hosts
         )
         state.withLock { $0.ready += claims }
@@ -159,12 +162,17 @@ public final class Worker: Sendable {
 
     /// The next claim that may start: a slot is free, and its host is not busy with as many as it may have.
     private func takeReady() -> ClaimedTransfer? {
-        state.withLock { state in
-            guard state.running.count < configuration.transfers, !state.stopping else { return nil }
+        let now = resources.time.now()
+        return state.withLock { state in
+            guard !state.stopping else { return nil }
+            let perHost = configuration.perHost ?? .max
             var hosts: [String: Int] = [:]
             for entry in state.running.values { hosts[entry.claim.request.host, default: 0] += 1 }
-            let index = state.ready.firstIndex { hosts[$0.request.host, default: 0] < configuration.perHost }
-            return index.map { state.ready.remove(at: $0) }
+            // In order: a long one that must wait is not overtaken for ever by the short ones behind it.
+            guard let index = state.ready.firstIndex(where: { hosts[$0.request.host, default: 0] < perHost }),
+                state.slots.mayStart(size: state.ready[index].request.size, beside: state.running.count, at: now)
+            else { return nil }
+            return state.ready.remove(at: index)
         }
     }
 
@@ -184,7 +192,8 @@ public final class Worker: Sendable {
         }
         // `stop` saw only what ran when it was called.
         if stopping { entry.stop() }
-        group.addTask {
+        // All that a transfer does may block: on the disk, on a sync, on SQLite.
+        group.addTask(executorPreference: BlockingExecutor.shared) {
             var failure: (any Error)?
             do {
                 try await self.perform(entry)
@@ -194,7 +203,7 @@ public final class Worker: Sendable {
             let now = self.resources.time.now()
             self.state.withLock { state in
                 state.running[claim.id] = nil
-                state.recentEnds.append(now)
+                state.slots.ended(at: now)
                 state.failure = state.failure ?? failure
             }
             self.wakeUp.ring()

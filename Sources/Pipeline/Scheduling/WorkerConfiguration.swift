@@ -1,9 +1,11 @@
 /// How a worker works.
 public struct WorkerConfiguration: Sendable {
-    /// Most transfers at once.
+    /// Transfers at once.
     public var transfers: Int
-    /// Most transfers at once of one host.
-    public var perHost: Int
+    /// Most transfers at once, while they are short.
+    public var shortTransfers: Int
+    /// Most transfers at once of one host; nil: all of them.
+    public var perHost: Int?
     /// Limits of each transfer.
     public var limits: TransferLimits
     /// How often leases are renewed and the user's wishes are read.
@@ -13,9 +15,10 @@ public struct WorkerConfiguration: Sendable {
     /// How many runs a transfer gets before a failure that a retry could help is final.
     public var runs: Int
 
-    /// The defaults: 4 transfers, a heartbeat every 5 s, 3 s to stop (looked at once a second), 5 runs.
+    /// The defaults: 4 transfers, short ones too, a heartbeat every 5 s, 3 s to stop (looked at once a second), 5 runs.
     public init(
         transfers: Int = 4,
+        shortTransfers: Int = 0,
         perHost: Int? = nil,
         limits: TransferLimits = TransferLimits(),
         heartbeat: Duration = .seconds(5),
@@ -23,7 +26,8 @@ public struct WorkerConfiguration: Sendable {
         runs: Int = 5
     ) {
         self.transfers = max(1, transfers)
-        self.perHost = perHost ?? max(1, transfers)
+        self.shortTransfers = max(self.transfers, shortTransfers)
+        self.perHost = perHost
         self.limits = limits
         self.heartbeat = heartbeat
         self.grace = grace

@@ -112,15 +112,26 @@ public struct ClaimedTransfer: Sendable {
     public var attempts: Int
     /// The priority at admission.
     public var priority: Int
+    /// Whether it is known that no earlier attempt left a journal.
+    public var isFresh: Bool
 
     /// A claim from its parts.
-    public init(id: TransferID, job: JobID, request: TransferRequest, fence: Int64, attempts: Int, priority: Int) {
+    public init(
+        id: TransferID,
+        job: JobID,
+        request: TransferRequest,
+        fence: Int64,
+        attempts: Int,
+        priority: Int,
+        isFresh: Bool = false
+    ) {
         self.id = id
         self.job = job
         self.request = request
         self.fence = fence
         self.attempts = attempts
         self.priority = priority
+        self.isFresh = isFresh
     }
 }
 

@@ -69,6 +69,9 @@ public protocol TransferJournal: Sendable {
     func record(_ receipt: PartReceipt, digestState: [UInt8]?, digestOffset: UInt64, hashedParts: [Int: Digest])
         async throws
 
+    /// `begin`, `save` and `willCommit` at once, of an object that was held whole before anything was written.
+    func begin(pin: Pin, size: UInt64, partSize: UInt64, session: [UInt8], sha256: Digest?) async throws
+
     /// Intent to commit an object with this SHA-256 (nil for a copy within a server, which nobody hashed).
     func willCommit(sha256: Digest?) async throws
 

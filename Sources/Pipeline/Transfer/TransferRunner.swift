@@ -127,6 +127,11 @@ public struct TransferRunner: Sendable {
             opened.drop()
             return try await ServerCopyMover(context: context, copy: copy, runner: self).run(plan, earlier)
         }
+        if let size = info.size, WholeMover.suits(plan, capabilities),
+            let outcome = try await WholeMover(context: context, plan: plan, runner: self).run(opened, size: size)
+        {
+            return outcome
+        }
         // Without a strong pin only one answer is one version, unless a digest will tell.
         if let size = info.size, info.supportsRanges, info.pin.isStrong || expected != nil {
             return try await moveRanges(opened, earlier, context, plan, PartPlan(size: size, partSize: partSize))
@@ -219,6 +224,13 @@ public struct TransferRunner: Sendable {
         _ context: MoveContext,
         _ session: any SinkSession
     ) async throws -> TransferOutcome {
+        try await verify(request, expected, context)
+        try await journal.willCommit(sha256: request.sha256)
+        return try await commit(request, expected, context, session)
+    }
+
+    /// Compares what was read with what was announced, published and demanded.
+    func verify(_ request: CommitRequest, _ expected: Digest?, _ context: MoveContext) async throws {
         let info = context.info
         if let size = info.size, size != request.size {
             throw SluiceError(
@@ -243,7 +255,16 @@ public struct TransferRunner: Sendable {
         try await context.retrying.run(host: source.host, object: source.location) {
             try await source.confirmUnchanged(info)
         }
-        try await journal.willCommit(sha256: request.sha256)
+    }
+
+    /// After the intent is in the journal.
+    func commit(
+        _ request: CommitRequest,
+        _ expected: Digest?,
+        _ context: MoveContext,
+        _ session: any SinkSession
+    ) async throws -> TransferOutcome {
+        let info = context.info
         let stored = try await context.retrying.run(host: target.host, object: target.location) {
             try await session.commit(request)
         }

@@ -1,0 +1,51 @@
+/// How many transfers may run at once: as many as were asked for, and more while they end so fast that their waits
+/// (round trips, shared syncs) and not their bytes take the time.
+struct Slots: Sendable {
+    /// An object of known length up to this is short.
+    static let shortObject: UInt64 = 4 << 20
+
+    private static let bucket = Duration.milliseconds(100)
+    private static let buckets = 10
+    /// Ends within a second for each slot: a transfer of a quarter of a second is short.
+    private static let endsPerSlot = 4
+
+    private let usual: Int
+    private let most: Int
+    /// Ends of the last second in buckets, by the time they began, divided by the bucket's length.
+    private var ends = [Int](repeating: 0, count: buckets)
+    private var newest: Int64 = 0
+
+    init(usual: Int, most: Int) {
+        self.usual = usual
+        self.most = max(usual, most)
+    }
+
+    mutating func ended(at now: Duration) {
+        advance(to: now)
+        ends[index(newest)] += 1
+    }
+
+    /// Ends within the last second.
+    mutating func recentEnds(at now: Duration) -> Int {
+        advance(to: now)
+        return ends.reduce(0, +)
+    }
+
+    /// How many may run.
+    mutating func count(at now: Duration) -> Int { min(most, max(usual, recentEnds(at: now) / Slots.endsPerSlot)) }
+
+    /// Whether one more of this length may start beside `running` others: a long one never takes an extra slot.
+    mutating func mayStart(size: UInt64?, beside running: Int, at now: Duration) -> Bool {
+        if running < usual { return true }
+        return (size ?? 0) <= Slots.shortObject && running < count(at: now)
+    }
+
+    private mutating func advance(to now: Duration) {
+        let current = max(newest, Int64(now / Slots.bucket))
+        let passed = min(current - newest, Int64(Slots.buckets))
+        for step in 0..<passed { ends[index(current - step)] = 0 }
+        newest = current
+    }
+
+    private func index(_ bucket: Int64) -> Int { Int(bucket % Int64(Slots.buckets)) }
+}
