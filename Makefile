@@ -56,8 +56,8 @@ integration: venv release  ## the built binary against real servers and fault se
 
 tsan: deps  ## threads: the suites that share memory, under ThreadSanitizer
 	$(SWIFT) build --build-tests --sanitize thread --scratch-path .build-tsan
-	$(CLANG) -O1 -shared -fPIC -o .build-tsan/mutex_order.so Tests/Sanitizers/mutex_order.c
-	LD_PRELOAD=$(CURDIR)/.build-tsan/mutex_order.so \
+	$(CLANG) -O1 -shared -fPIC -o .build-tsan/order.so Tests/Sanitizers/*_order.c
+	LD_PRELOAD=$(CURDIR)/.build-tsan/order.so \
 	    $(SWIFT) test --skip-build --sanitize thread --scratch-path .build-tsan --filter '$(THREADED)'
 
 asan: deps  ## memory: the same under AddressSanitizer
