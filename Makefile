@@ -21,8 +21,6 @@ SHARE = $(DESTDIR)$(PREFIX)/share
 SOURCES := Package.swift Sources Tests
 # The suites in which threads share memory and C libraries hold pointers.
 SANITIZED := BytesTests|PipelineTests|TransportTests|S3Tests
-# Without TransportTests: so much slower, libcurl's loop and the scripted server miss each other's moments.
-THREADED := BytesTests|PipelineTests|S3Tests
 
 # One build directory: nothing here may run beside another target.
 .NOTPARALLEL:
@@ -56,9 +54,9 @@ integration: venv release  ## the built binary against real servers and fault se
 
 tsan: deps  ## threads: the suites that share memory, under ThreadSanitizer
 	$(SWIFT) build --build-tests --sanitize thread --scratch-path .build-tsan
-	$(CLANG) -O1 -shared -fPIC -o .build-tsan/mutex_order.so Tests/Sanitizers/mutex_order.c
-	LD_PRELOAD=$(CURDIR)/.build-tsan/mutex_order.so \
-	    $(SWIFT) test --skip-build --sanitize thread --scratch-path .build-tsan --filter '$(THREADED)'
+	$(CLANG) -O1 -shared -fPIC -o .build-tsan/order.so Tests/Sanitizers/*_order.c
+	LD_PRELOAD=$(CURDIR)/.build-tsan/order.so \
+	    $(SWIFT) test --skip-build --sanitize thread --scratch-path .build-tsan --filter '$(SANITIZED)'
 
 asan: deps  ## memory: the same under AddressSanitizer
 	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize address --scratch-path .build-asan --filter '$(SANITIZED)'

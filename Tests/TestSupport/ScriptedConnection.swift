@@ -54,9 +54,11 @@ struct ScriptedConnection {
         }
     }
 
+    /// 251 KiB hold whole periods of the pattern. Made once: hundreds of answers may need it at the same time.
+    private static let pattern = (0..<(251 << 10)).map { UInt8($0 % 251) }
+
     private func sendPattern(_ count: Int) -> Bool {
-        // 251 KiB hold whole periods of the pattern.
-        let block = (0..<(251 << 10)).map { UInt8($0 % 251) }
+        let block = ScriptedConnection.pattern
         var left = count
         while left > 0 {
             let portion = min(left, block.count)

@@ -36,7 +36,7 @@ struct CurlTransportTests {
         try await TransportFixture.run(.init(), .ok()) { fixture in
             var request = try fixture.request(method)
             _ = try await fixture.transport.send(request).collect(limit: 10)
-            let bytes = (0..<(3 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+            let bytes = SampleBytes.make(3 << 20)
             request.body = .chunks(Chunk.chunks(of: bytes, from: fixture.pool))
             _ = try await fixture.transport.send(request).collect(limit: 10)
             request.body = .bytes(Array("<xml/>".utf8))

@@ -69,7 +69,7 @@ struct TransportFlowTests {
             let (down, up) = (ScriptedGate(everyNth: 3), ScriptedGate(everyNth: 3))
             request.downloadGate = down
             request.uploadGate = up
-            let bytes = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 13) }
+            let bytes = SampleBytes.make(size)
             request.body = .bytes(bytes)
             let response = try await fixture.transport.send(request)
             #expect(try await drain(response.body) == size)
@@ -107,6 +107,8 @@ struct TransportFlowTests {
             fixture.stop()
         }
         var request = try fixture.request()
+        request.idleTimeout = .seconds(30)
+        let quietRequest = request
         let received = Atomic(0)
         let full = Latch()
         request.onReceived = { count in
@@ -115,7 +117,7 @@ struct TransportFlowTests {
         let unread = try await fixture.transport.send(request)
         await full.wait()
         clock.advance(.seconds(3600))
-        let quiet = try await fixture.transport.send(fixture.request())
+        let quiet = try await fixture.transport.send(quietRequest)
         clock.advance(.seconds(31))
         fixture.transport.wake()
         #expect(try await code { _ = try await drain(quiet.body) } == .stalled)
@@ -134,6 +136,7 @@ struct TransportFlowTests {
             defer { for drop in drops { drop.open() } }
             let received = Atomic(0)
             var request = try fixture.request(method)
+            request.idleTimeout = .seconds(30)
             request.onReceived = { received.add($0, ordering: .relaxed) }
             let response = try await fixture.transport.send(request)
             for count in 1...2 {
