@@ -37,7 +37,8 @@ public final class EventStream: Sendable {
             // A copy of the keys: a view of them would share the table, and every event would copy what is pending.
             for id in Array(state.subscribers.keys) {
                 EventStream.deliver(event, to: &state.subscribers[id, default: Subscriber()])
-                if let waiter = EventStream.due(&state.subscribers[id, default: Subscriber()]) { waiters.append(waiter) }
+                let waiter = EventStream.due(&state.subscribers[id, default: Subscriber()])
+                if let waiter { waiters.append(waiter) }
             }
             return waiters
         }
@@ -83,7 +84,8 @@ public final class EventStream: Sendable {
             var waiters: [CheckedContinuation<Void, Never>] = []
             for id in Array(state.subscribers.keys) {
                 state.subscribers[id]?.closed = true
-                if let waiter = EventStream.due(&state.subscribers[id, default: Subscriber()]) { waiters.append(waiter) }
+                let waiter = EventStream.due(&state.subscribers[id, default: Subscriber()])
+                if let waiter { waiters.append(waiter) }
             }
             return waiters
         }
