@@ -145,7 +145,8 @@ def test_l06_a_name_that_could_not_be_made_durable_is_not_done(sluice, origin):
     assert synced[0] == "-1" and origin.bytes_sent("/a") >= 2 * SMALL
     assert result.rc == (0 if synced[-1] == "0" else 1), (result, synced)
     if result.rc:
-        assert "make the file's name durable" in result.err
+        # strace counts the calls of each thread: which sync of the second try fails depends on who makes it.
+        assert re.search("make the (file's name|bytes) durable", result.err), result.err
         sluice.ok("cp", url, "out/a")
     assert sha256(f"{sluice.work}/out/a") == origin.sha256("/a") and os.listdir(f"{sluice.work}/out") == ["a"]
 

@@ -81,16 +81,21 @@ struct WholeMover {
     /// A source's stream ends after the length that was asked for, or throws.
     private func gather(_ stream: any ByteStream, _ size: UInt64) async throws -> [Chunk] {
         var chunks: [Chunk] = []
-        var count: UInt64 = 0
-        while let chunk = try await stream.next() {
-            context.meter.received(chunk.count)
-            count = count.addingCapped(UInt64(chunk.count))
-            chunks.append(chunk)
+        let arrived = SentCounter(context.meter)
+        do {
+            while let chunk = try await stream.next() {
+                context.meter.received(chunk.count)
+                arrived.add(chunk.count)
+                chunks.append(chunk)
+            }
+            guard arrived.total == size else {
+                throw SluiceError(.truncated, "\(arrived.total) bytes came of \(size)", retry: .backoff)
+            }
+            return chunks
+        } catch {
+            context.meter.unsent(arrived.total)
+            throw error
         }
-        guard count == size else {
-            throw SluiceError(.truncated, "\(count) bytes came of \(size)", retry: .backoff)
-        }
-        return chunks
     }
 
     /// Bytes under a temporary name.
@@ -103,7 +108,7 @@ struct WholeMover {
             for chunk in chunks {
                 try await session.write(chunk, at: offset)
                 offset += UInt64(chunk.count)
-                context.meter.settle(UInt64(chunk.count))
+                context.meter.settle(UInt64(chunk.count), alreadySent: UInt64(chunk.count))
             }
             return session
         } catch {
