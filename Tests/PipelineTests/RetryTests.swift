@@ -127,6 +127,17 @@ import Testing
         #expect(await isAdmitted("a", times: 2))
     }
 
+    @Test("What a host takes in connections is remembered for some minutes, of that host only")
+    func connectionLimit() {
+        book.noteConnectionLimit(3, of: "a")
+        book.succeeded("a")
+        #expect(book.connectionLimit("a") == 3 && book.connectionLimit("b") == nil)
+        time.advance(by: .seconds(299))
+        #expect(book.connectionLimit("a") == 3)
+        time.advance(by: .seconds(1))
+        #expect(book.connectionLimit("a") == nil)
+    }
+
     @Test("A throttled host is left alone by all for the back-off of one")
     func sharedBackOff() async {
         _ = book.failed("a", SluiceError(.throttled, "503 SlowDown", retry: .backoff), failures: 3)

@@ -70,6 +70,9 @@ public struct SluiceError: Error, Sendable, CustomStringConvertible {
     /// A few tries, and the user hears of it.
     public var seldomPasses: Bool { code == .badAnswer || code == .unknownHost }
 
+    /// Whether it may be a host's way to refuse one more connection: a refusal without a time, or no answer at all.
+    var mayMeanTooMany: Bool { (code == .throttled || code == .network) && retry == .backoff }
+
     /// `object: message (cause); remedy`, safe to show.
     public var description: String {
         var text = object.map { "\(Printable.text($0)): " } ?? ""

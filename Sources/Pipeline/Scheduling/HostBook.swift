@@ -9,13 +9,21 @@ public final class HostBook: Sendable {
         var probing = false
     }
 
+    private struct ConnectionLimit {
+        let count: Int
+        let until: Duration
+    }
+
     private let hosts = Mutex<[String: Host]>([:])
+    private let connectionLimits = Mutex<[String: ConnectionLimit]>([:])
     private let time: any TimeSource
     private let policy: RetryPolicy
     private let jitter: @Sendable () -> Double
 
     /// Failures in a row, over all transfers, after which only one request at a time probes the host.
     private static let breaker = 5
+    /// How long a host is believed to take no more connections than it did: it may have been a busy hour.
+    private static let memory: Duration = .seconds(300)
 
     /// - Parameter jitter: random numbers in 0..<1.
     public init(time: any TimeSource, policy: RetryPolicy = RetryPolicy(), jitter: @escaping @Sendable () -> Double) {
@@ -59,6 +67,22 @@ public final class HostBook: Sendable {
     /// A caller that was admitted went away without an answer: the next one may probe.
     public func abandoned(_ host: String) {
         hosts.withLock { $0[host]?.probing = false }
+    }
+
+    /// How many connections the host takes for one object; nil if it refused none of late.
+    func connectionLimit(_ host: String) -> Int? {
+        let now = time.now()
+        return connectionLimits.withLock { limits in
+            guard let limit = limits[host] else { return nil }
+            if limit.until <= now { limits[host] = nil }
+            return limit.until > now ? limit.count : nil
+        }
+    }
+
+    /// The host refused a connection of an object while it served `count` others.
+    func noteConnectionLimit(_ count: Int, of host: String) {
+        let until = time.now() + HostBook.memory
+        connectionLimits.withLock { $0[host] = ConnectionLimit(count: max(1, count), until: until) }
     }
 
     /// A request failed; decides about another try.
