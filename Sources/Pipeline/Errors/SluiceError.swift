@@ -41,6 +41,8 @@ public struct SluiceError: Error, Sendable, CustomStringConvertible {
     public var retry: Retry
     /// The failure below this one, as text.
     public var cause: String?
+    /// Whether the transfer only leaves its slot to others until the host may be asked again.
+    var gaveSlotUp = false
 
     /// An error from its parts.
     public init(

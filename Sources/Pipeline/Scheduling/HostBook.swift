@@ -6,6 +6,8 @@ public final class HostBook: Sendable {
     private struct Host {
         var failures = 0
         var blockedUntil: Duration = .zero
+        /// The end of the pause that it asked for itself.
+        var askedUntil: Duration = .zero
         var probing = false
     }
 
@@ -35,6 +37,9 @@ public final class HostBook: Sendable {
     /// The longest pause that a host may ask for; a transfer that is asked for a longer one is parked.
     var longestPause: Duration { policy.longestRetryAfter }
 
+    /// Failures in a row that a step bears.
+    var patience: Int { max(1, policy.patience) }
+
     /// Waits until the host may be asked. While it fails on and on, one caller at a time goes ahead as a probe.
     public func admit(_ host: String) async throws {
         while let wait = waitTime(host) { try await time.sleep(for: wait) }
@@ -51,6 +56,20 @@ public final class HostBook: Sendable {
             hosts[host] = entry
             return nil
         }
+    }
+
+    /// What is left of the pause that the host asked for; nil if it asked for none.
+    func pause(of host: String) -> Duration? {
+        let now = time.now()
+        return hosts.withLock { hosts in
+            hosts[host].flatMap { $0.askedUntil > now ? $0.askedUntil - now : nil }
+        }
+    }
+
+    /// Those that asked for a pause which is not over.
+    var paused: [String] {
+        let now = time.now()
+        return hosts.withLock { hosts in hosts.filter { $0.value.askedUntil > now }.map(\.key) }
     }
 
     /// The host answered as it should. A pause that it asked for meanwhile, of somebody else, holds all the same.
@@ -98,6 +117,7 @@ public final class HostBook: Sendable {
             case .after(let asked) where asked <= policy.longestRetryAfter:
                 entry.failures += 1
                 entry.blockedUntil = max(entry.blockedUntil, now + asked)
+                entry.askedUntil = max(entry.askedUntil, now + asked)
             case .backoff:
                 entry.failures += 1
                 if error.code == .throttled, case .wait(let wait) = decision {

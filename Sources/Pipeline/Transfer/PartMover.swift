@@ -164,6 +164,7 @@ final class PartMover: Sendable {
             host: context.source.host,
             object: context.source.location,
             progress: { board.withLock { $0.remainder(of: segment).lower } },
+            mayGiveUpSlot: { [connections] in connections.isIdle },
             onFailure: { if $0.code == .throttled || $0.code == .network { lanes.backOff() } },
             {
                 while true {
