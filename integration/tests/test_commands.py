@@ -273,3 +273,15 @@ def test_cleanup_removes_what_a_kill_left_once_nothing_goes_on_from_it(sluice, m
     assert os.listdir(f"{sluice.work}/out") == [left]
     assert left in sluice.ok("cleanup", "--older-than", "0s", "out/").out
     assert os.listdir(f"{sluice.work}/out") == []
+
+
+# Output
+
+@pytest.mark.parametrize("command", [["ls", "."], ["ls", "--json", "."], ["cat", "list"], ["stat", "list"], ["--help"],
+                                     ["completions", "bash"]])
+def test_an_output_that_takes_nothing_is_told(sluice, command):
+    with open(f"{sluice.work}/list", "w", encoding="utf-8") as file:
+        file.write("x\n")
+    script = ["bash", "-c", 'exec "$@" >/dev/full', "bash"]
+    result = sluice(*command, prefix=script)
+    assert result.rc == 1 and "standard output" in result.err and "No space left on device" in result.err, result
