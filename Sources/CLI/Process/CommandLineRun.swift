@@ -66,6 +66,7 @@ struct CommandLineRun: Sendable {
 
     /// Help and version go to standard output with status 0; ArgumentParser's 64 (EX_USAGE) is our 2.
     private func endingOfParser(_ error: any Error) -> Ending {
+        let error = UnknownCommand(arguments)?.error ?? error
         let code = Sluice.exitCode(for: error)
         let message = masked(Sluice.fullMessage(for: error))
         if code.isSuccess {
