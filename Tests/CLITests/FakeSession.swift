@@ -71,7 +71,11 @@ final class FakeQueue: CommandQueue {
 
     func apply(_ action: QueueAction, to selection: QueueSelection) async throws -> Int { 0 }
 
-    func limit(_ bandwidth: BandwidthLimit?) async throws {}
+    func setLimit(_ bandwidth: BandwidthLimit?) async throws {}
+
+    func limit() async throws -> BandwidthLimit? { nil }
+
+    func forget(_ selection: QueueSelection, isDryRun: Bool) async throws -> Int { 0 }
 
     func liveSessions() async throws -> Set<[UInt8]> { [] }
 

@@ -9,7 +9,7 @@ import pytest
 from ..program import ROOT
 
 COMMANDS = ["cp", "ls", "stat", "cat", "rm", "add", "run", "cleanup", "completions", "queue", "queue list", "queue pause",
-            "queue resume", "queue cancel", "queue retry", "queue priority", "queue limit", "queue move-aside"]
+            "queue resume", "queue cancel", "queue retry", "queue priority", "queue limit", "queue forget", "queue move-aside"]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

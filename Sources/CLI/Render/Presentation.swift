@@ -85,6 +85,21 @@ struct Presentation: Sendable {
 
     func changed(_ count: Int, _ verb: String) throws {
         if style == .json {
+    /// The rates of running workers.
+    func limit(_ limit: BandwidthLimit?) throws {
+        guard style == .json else {
+            let text = limit.map { "the limit is \($0)" } ?? "no limit is set: each worker has its own --bwlimit"
+            if !quiet { try Output.standard.line(text) }
+            return
+        }
+        var object = JSONObject()
+        object.add("event", "limit")
+        object.add("default", limit == nil)
+        object.add("up", limit?.up)
+        object.add("down", limit?.down)
+        try Output.standard.line(object.text)
+    }
+
             var object = JSONObject()
             object.add("event", "changed")
             object.add("count", count)

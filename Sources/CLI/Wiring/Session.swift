@@ -67,7 +67,13 @@ protocol CommandQueue: Sendable {
     func apply(_ action: QueueAction, to selection: QueueSelection) async throws -> Int
 
     /// Changes the rates of running workers; nil gives them back their own.
-    func limit(_ bandwidth: BandwidthLimit?) async throws
+    func setLimit(_ bandwidth: BandwidthLimit?) async throws
+
+    /// The rates that running workers heed; nil: each its own.
+    func limit() async throws -> BandwidthLimit?
+
+    /// Removes ended rows, with what they left in the journal; `isDryRun` only counts them.
+    func forget(_ selection: QueueSelection, isDryRun: Bool) async throws -> Int
 
     /// The records of sink sessions that may still be resumed.
     func liveSessions() async throws -> Set<[UInt8]>
