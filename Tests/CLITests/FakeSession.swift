@@ -41,6 +41,10 @@ final class FakeSession: CommandSession {
         throw SluiceError(.usage, "nothing can be removed here")
     }
 
+    func preview(_ request: TransferRequest) async throws -> TransferPreview {
+        TransferPreview(.copy, size: request.size)
+    }
+
     func keepSecret(_ location: Location, as identity: String) { kept.withLock { $0[identity] = location } }
 
     func run(job: JobID?, watch: Bool) async throws -> RunReport { RunReport(interrupted: interrupts) }

@@ -42,18 +42,20 @@ struct Presentation: Sendable {
     }
 
     /// A line of a dry run.
-    func planned(_ request: TransferRequest) throws {
+    func planned(_ request: TransferRequest, _ preview: TransferPreview) throws {
         let (source, target) = (Redact.location(request.source), Redact.location(request.target))
         if style == .json {
             var object = JSONObject()
-            object.add("event", "would_copy")
+            object.add("event", "would_\(preview.step.rawValue)")
             object.add("source", source)
             object.add("target", target)
-            object.add("size", request.size)
+            object.add("size", preview.size ?? request.size)
+            object.add("note", preview.note)
             return try Output.standard.line(object.text)
         }
-        let size = request.size.map { "  \(ByteCount($0))" } ?? ""
-        if !quiet { try Output.standard.line("would copy \(source) -> \(target)\(size)") }
+        let size = (preview.size ?? request.size).map { "  \(ByteCount($0))" } ?? ""
+        let note = preview.note.map { "  (\($0))" } ?? ""
+        if !quiet { try Output.standard.line("would \(preview.step.rawValue) \(source) -> \(target)\(size)\(note)") }
     }
 
     func removed(_ entry: SourceEntry, dryRun: Bool) throws {
@@ -83,8 +85,6 @@ struct Presentation: Sendable {
         say("sluice: \(location): \(uploads) of no transfer that this state file knows: left alone")
     }
 
-    func changed(_ count: Int, _ verb: String) throws {
-        if style == .json {
     /// The rates of running workers.
     func limit(_ limit: BandwidthLimit?) throws {
         guard style == .json else {
@@ -100,6 +100,8 @@ struct Presentation: Sendable {
         try Output.standard.line(object.text)
     }
 
+    func changed(_ count: Int, _ verb: String) throws {
+        if style == .json {
             var object = JSONObject()
             object.add("event", "changed")
             object.add("count", count)

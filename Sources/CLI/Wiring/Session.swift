@@ -31,6 +31,9 @@ protocol CommandSession: Sendable {
     /// Removes what a listing of `location` named; throws `.usage` if nothing can be removed there.
     func remover(_ location: Location) throws -> any ObjectRemover
 
+    /// What a planned transfer would do, without doing it.
+    func preview(_ request: TransferRequest) async throws -> TransferPreview
+
     /// Tells the resolver what a redacted source stands for in this process.
     func keepSecret(_ location: Location, as identity: String)
 
