@@ -120,6 +120,9 @@ struct CommandLineTests {
         for (words, previous) in [(Array("--json=".utf8), nil), (Array("s3://b/".utf8), nil), ([0x2F], "--state")] {
             #expect(throws: SluiceError.self) { try ArgumentText.text(of: words + [0xFF], after: previous) }
         }
+        let url = Array("https://user:secret@h/?token=secret".utf8) + [0xFF]
+        let error = #expect(throws: SluiceError.self) { try ArgumentText.text(of: url, after: nil) }
+        #expect(error?.object == "https://h/?token=…")
     }
 
     @Test("stored settings hold names, not secrets, and do not depend on the pace")

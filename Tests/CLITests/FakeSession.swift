@@ -41,6 +41,10 @@ final class FakeSession: CommandSession {
         throw SluiceError(.usage, "nothing can be removed here")
     }
 
+    func preview(_ request: TransferRequest) async throws -> TransferPreview {
+        TransferPreview(.copy, size: request.size)
+    }
+
     func keepSecret(_ location: Location, as identity: String) { kept.withLock { $0[identity] = location } }
 
     func run(job: JobID?, watch: Bool) async throws -> RunReport { RunReport(interrupted: interrupts) }
@@ -71,7 +75,11 @@ final class FakeQueue: CommandQueue {
 
     func apply(_ action: QueueAction, to selection: QueueSelection) async throws -> Int { 0 }
 
-    func limit(_ bandwidth: BandwidthLimit?) async throws {}
+    func setLimit(_ bandwidth: BandwidthLimit?) async throws {}
+
+    func limit() async throws -> BandwidthLimit? { nil }
+
+    func forget(_ selection: QueueSelection, isDryRun: Bool) async throws -> Int { 0 }
 
     func liveSessions() async throws -> Set<[UInt8]> { [] }
 

@@ -107,10 +107,47 @@ struct RedactTests {
             ("https://h/p?BARETOKEN", "https://h/p?…"), ("https://u@x:y@h:80/p", "https://h:80/p"),
             ("s3://b/k?x#y", "s3://b/k?x#y"), ("/tmp/\u{1B}[2J", "/tmp/\\x1b[2J"), ("ftp://u:p@h/", "ftp://h/"),
             ("HTTPS://u:p@h?x=secret", "HTTPS://h?x=…"),
+            // No location, but secrets all the same.
+            ("\u{6}T\0\0nnnn://user:secret@host/x@@y", "\\x06T\\x00\\x00nnnn://host/x@@y"),
+            (" https://u:p@h/a?token=secret#f", " https://h/a?token=…"), ("é/://u:p@h", "é/://h"),
+            ("://u:p@h", "://h"), ("https://://u:p@h", "https://://h"),
+            ("https://u:p@://v:q@h", "https://://h"),
+            ("https://h/https://u:p@g/x", "https://h/https://g/x"),
+            ("s3://b/https://u:p@g/x?y", "s3://b/https://g/x?y"),
+            ("https://h/?https://u:p@g/x=1", "https://h/?https://g/x=…"), ("ftp://h/p?token=abc", "ftp://h/p?token=…"),
+            // An unescaped mark in the password.
+            ("https://u:se/cr@et@h/p", "https://h/p"), ("https://u:s?cret@h/p", "https://h/p"),
+            ("https://u:s#cret@h/p", "https://h/p"), ("https://[::1]:80/@a", "https://[::1]:80/@a"),
+            ("https://h:80/@a", "https://h:80/@a"), ("https://u@h:x/p@q", "https://q"),
+            ("https://h/?token&\u{200D}a=b", "https://h/?…&\\u{200d}a=…"), ("https://h/@a", "https://h/@a"),
         ]
     )
     func locations(_ text: String, _ shown: String) {
         #expect(Redact.location(text) == shown)
+        #expect(Redact.location(shown) == shown)
+    }
+
+    @Test(
+        "the process list shows no secret, whatever precedes it",
+        arguments: [
+            ("\u{6}://u:p@h/a?b=c", ["u:p", "b=c"]), ("https://h/https://u:p@g/x", ["u:p"]),
+            ("https://h/?https://u:p@g/", ["https://u:p@g/"]), ("https://u:s?cret@h", ["u:s", "cret@h"]),
+            ("s3://b/k?x#y", []), ("./a@b?c", []),
+        ]
+    )
+    func processList(_ text: String, _ secrets: [String]) {
+        let bytes = Array(text.utf8)
+        #expect(Redact.secretSpans(text).map { String(decoding: bytes[$0], as: UTF8.self) } == secrets)
+    }
+
+    @Test("a URL within a URL leaves no userinfo in the state")
+    func nested() {
+        let url = "https://h/https://u:secret@g/x"
+        #expect(Redact.mayHoldCredential(url) && Redact.holdsCredential(url))
+        #expect(Redact.identity(url) == "https://h/https://g/x")
+        // A key is data: it goes by its own name.
+        #expect(!Redact.mayHoldCredential("s3://b/https://u@g/x"))
+        #expect(Redact.identity("s3://b/https://u@g/x") == "s3://b/https://u@g/x")
     }
 
     @Test(

@@ -127,6 +127,17 @@ import Testing
         #expect(await isAdmitted("a", times: 2))
     }
 
+    @Test("What a host takes in connections is remembered for some minutes, of that host only")
+    func connectionLimit() {
+        book.noteConnectionLimit(3, of: "a")
+        book.succeeded("a")
+        #expect(book.connectionLimit("a") == 3 && book.connectionLimit("b") == nil)
+        time.advance(by: .seconds(299))
+        #expect(book.connectionLimit("a") == 3)
+        time.advance(by: .seconds(1))
+        #expect(book.connectionLimit("a") == nil)
+    }
+
     @Test("A throttled host is left alone by all for the back-off of one")
     func sharedBackOff() async {
         _ = book.failed("a", SluiceError(.throttled, "503 SlowDown", retry: .backoff), failures: 3)
@@ -174,6 +185,41 @@ import Testing
             try await retrying.run(host: "a", object: "o") { throw Strange() }
         }
         #expect(strange?.code == .internalFault && strange?.retry == .never)
+    }
+
+    @Test(
+        "A long pause that the host asks for ends the run where a queue runs it again, and nowhere else",
+        arguments: [
+            (20, true, true, nil, true), (20, true, true, false, false), (20, true, false, true, true),
+            (20, true, false, nil, false), (20, false, true, nil, false), (4, true, true, nil, false),
+        ] as [(Int, Bool, Bool, Bool?, Bool)]
+    )
+    func pause(seconds: Int, hasQueue: Bool, mayEver: Bool, mayNow: Bool?, isGivenUp: Bool) async throws {
+        var resources = resources
+        resources.hasQueue = hasQueue
+        let calls = Locked(0)
+        for transfer in [TransferID(1), TransferID(2)] {
+            let retrying = Retrying(resources: resources, transfer: transfer, mayGiveUpSlot: mayEver)
+            let result = await Task {
+                try await retrying.run(host: "a", object: "o", mayGiveUpSlot: mayNow.map { may in { may } }) {
+                    let call = calls.withLock { calls in
+                        calls += 1
+                        return calls
+                    }
+                    if call == 1 { throw SluiceError(.throttled, "503", retry: .after(.seconds(seconds))) }
+                }
+            }.result
+            // The second one is not even begun.
+            #expect(calls.withLock { $0 } == (isGivenUp ? 1 : transfer.value == 1 ? 2 : 3))
+            guard isGivenUp else {
+                try result.get()
+                continue
+            }
+            let error = #expect(throws: SluiceError.self) { try result.get() }
+            #expect(error?.retry == .after(.seconds(seconds)) && error?.gaveSlotUp == true && error?.object == "o")
+        }
+        // Planning has no slot.
+        try await Retrying(resources: resources).run(host: "a", object: "o") {}
     }
 
     @Test("A cancelled step is a cancellation, whatever it throws, and leaves no probe behind")

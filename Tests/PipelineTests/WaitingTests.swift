@@ -124,6 +124,61 @@ import Testing
         #expect(await !gate.admit(0))
     }
 
+    @Test("Lanes follow the connections that the host takes: one more, to complete a part meanwhile")
+    func lanesFollowConnections() async {
+        let gate = LaneGate(initial: 8, maximum: 8)
+        gate.follow(connections: 1)
+        #expect(gate.allowed == 2)
+        let third = Task { await gate.admit(2) }
+        gate.follow(connections: 2)
+        #expect(await third.value && gate.allowed == 3)
+        gate.backOff()
+        gate.backOff()
+        #expect(gate.allowed == 2)
+    }
+
+    @Test("A refused connection waits for one that ends, the lowest part first")
+    func connectionGate() async throws {
+        let gate = ConnectionGate()
+        #expect(gate.refused() == nil, "nothing is served: only time helps")
+        for part in 0..<4 { try await gate.enter(for: part) }
+        #expect(gate.beginServed() == nil)
+        #expect(gate.refused() == 1 && !gate.hasRoom)
+        let order = Locked<[Int]>([])
+        let waiting = [3, 1, 2].map { part in
+            Task.immediate {
+                gate.leave()
+                try await gate.enter(for: part)
+                order.withLock { $0.append(part) }
+            }
+        }
+        // One by one, each after the last one's end.
+        for count in 0..<3 {
+            for _ in 0..<100 { await Task.yield() }
+            #expect(order.withLock { $0.count } == count)
+            if count == 0 { gate.endServed() }
+            gate.leave()
+            await until { order.withLock { $0.count } == count + 1 }
+        }
+        for task in waiting { try await task.value }
+        #expect(order.withLock { $0 } == [1, 2, 3])
+        gate.leave()
+        #expect(gate.hasRoom)
+    }
+
+    @Test("A host that serves more than it was believed to is believed; the end lets everyone go")
+    func connectionGateEnd() async throws {
+        let gate = ConnectionGate(limit: 0)
+        try await gate.enter(for: 0)
+        let second = Task.immediate { try await gate.enter(for: 1) }
+        #expect(gate.beginServed() == nil)
+        #expect(gate.beginServed() == 2)
+        try await second.value
+        let third = Task.immediate { try await gate.enter(for: 2) }
+        gate.finish()
+        await #expect(throws: CancellationError.self) { try await third.value }
+    }
+
     @Test("A bell is heard once, also when it rang before, and by a cancelled task")
     func wakeUp() async {
         let bell = WakeUp()

@@ -145,6 +145,35 @@ final class FakeResolver: TransferResolver {
         #expect(queue.row(id)?.state == end && summary.states == [end: 1])
     }
 
+    @Test("Transfers of a host that wants a long pause leave their slots to others, and it costs them no run")
+    func longPause() async throws {
+        let order = Locked<[String]>([])
+        let pauses = Locked(12)
+        for name in ["a", "aa"] {
+            add(name, host: "https://slow", priority: 9) { _, offset in
+                order.withLock { $0.append(name) }
+                let isPaused = pauses.withLock { count in
+                    defer { count -= 1 }
+                    return count > 0
+                }
+                if isPaused { throw SluiceError(.throttled, "503", retry: .after(.seconds(20))) }
+            }
+        }
+        for name in ["bbb", "bbbb", "bbbbb"] { add(name) { _, _ in order.withLock { $0.append(name) } } }
+        let summary = try await worker(transfers: 1, runs: 2).run(job: nil)
+        #expect(summary.states == [.done: 5])
+        let names = order.withLock { $0 }
+        let lastOther = try #require(names.lastIndex { $0.hasPrefix("b") })
+        #expect(names[..<lastOther].count { $0.hasPrefix("a") } == 1, "\(names)")
+    }
+
+    @Test("Pauses without end are given up like failures without end")
+    func endlessPause() async throws {
+        let id = add("a") { _, _ in throw SluiceError(.throttled, "503", retry: .after(.seconds(20))) }
+        #expect(try await worker(runs: 2).run(job: nil).states == [.failed: 1])
+        #expect(queue.row(id)?.waits.count == 20 && queue.row(id)?.error?.code == .throttled)
+    }
+
     @Test("A transfer that failed once is done on its next run")
     func nextRun() async throws {
         let failures = Locked(1)

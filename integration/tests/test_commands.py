@@ -273,3 +273,36 @@ def test_cleanup_removes_what_a_kill_left_once_nothing_goes_on_from_it(sluice, m
     assert os.listdir(f"{sluice.work}/out") == [left]
     assert left in sluice.ok("cleanup", "--older-than", "0s", "out/").out
     assert os.listdir(f"{sluice.work}/out") == []
+
+
+# Errors name a remedy
+
+@pytest.mark.parametrize("command, remedy", [
+    (["cp", "nowhere", "b"], "Check the path"), (["stat", "nowhere"], "Check the path"),
+    (["cp", "--ca-file", "nowhere.pem", "https://127.0.0.1:1/x", "b"], "--ca-file"),
+])
+def test_what_is_not_there_is_named_with_a_remedy(sluice, command, remedy):
+    result = sluice(*command, timeout=20)
+    assert result.rc == (2 if "--ca-file" in command else 5), result
+    assert "nowhere" in result.err and "No such file" in result.err and remedy in result.err, result
+
+
+def test_stat_of_a_prefix_says_that_it_is_one(sluice, s3_fault):
+    s3_fault.put_keys("bucket", ["p/a"], size=3)
+    for place in ("s3://bucket/p", "s3://bucket/p/", "s3://bucket/"):
+        result = sluice("stat", place, endpoint=s3_fault.endpoint)
+        assert result.rc == 5 and "it is a prefix" in result.err and f"sluice ls {place}" in result.err, result
+    result = sluice("stat", "s3://bucket/q", endpoint=s3_fault.endpoint)
+    assert result.rc == 5 and "prefix" not in result.err, result
+
+
+# Output
+
+@pytest.mark.parametrize("command", [["ls", "."], ["ls", "--json", "."], ["cat", "list"], ["stat", "list"], ["--help"],
+                                     ["completions", "bash"]])
+def test_an_output_that_takes_nothing_is_told(sluice, command):
+    with open(f"{sluice.work}/list", "w", encoding="utf-8") as file:
+        file.write("x\n")
+    script = ["bash", "-c", 'exec "$@" >/dev/full', "bash"]
+    result = sluice(*command, prefix=script)
+    assert result.rc == 1 and "standard output" in result.err and "No space left on device" in result.err, result

@@ -198,6 +198,38 @@ def test_dry_run_prints_what_the_copy_then_does(sluice, files, s3_fault):
     assert not sluice.ok("queue", "list").out, "a dry run queues nothing"
 
 
+def test_dry_run_tells_what_would_be_moved_skipped_or_refused(sluice, origin, s3_fault):
+    """One look at each side, and no byte moved."""
+    def steps(*words):
+        result = sluice("cp", "-n", "--json", "--from", "list", "got/", *words)
+        return [event["event"].removeprefix("would_") for event in result.events], result
+    os.makedirs(f"{sluice.work}/got")
+    with open(f"{sluice.work}/list", "w", encoding="utf-8") as file:
+        for name in ("new", "longer", "same"):
+            file.write(origin.add(f"/{name}", size=5, seed=1) + "\n")
+        file.write(f"{origin.url}/gone\n")
+    for name, size in (("longer", 9), ("same", 5)):
+        with open(f"{sluice.work}/got/{name}", "wb") as file:
+            file.write(b"x" * size)
+    kinds, result = steps()
+    assert kinds == ["copy", "error", "compare", "error"] and result.rc == 1, result
+    refused, gone = (event["error"] for event in result.events if event["event"] == "error")
+    assert refused["code"] == "exists" and "9 bytes; the source has 5" in refused["message"], refused
+    assert gone["code"] == "not_found"
+    assert result.events[0]["size"] == 5
+    assert steps("--overwrite")[0] == ["copy", "replace", "compare", "error"]
+    kinds, result = steps("--no-clobber")
+    assert kinds == ["copy", "skip", "skip", "error"] and result.rc == 5, result
+    assert sorted(os.listdir(f"{sluice.work}/got")) == ["longer", "same"]
+    assert sum(entry.body_sent for entry in origin.requests) < 200 + 3 * 3 * 5
+    # A digest on both sides tells that nothing would move.
+    url = origin.add("/d", size=5, seed=1)
+    digest = origin.content("/d").sha256()
+    sluice.ok("cp", "--sha256", digest, url, "s3://bucket/d", endpoint=s3_fault.endpoint)
+    plan = sluice.ok("cp", "-n", "--sha256", digest, url, "s3://bucket/d", endpoint=s3_fault.endpoint)
+    assert plan.out.startswith("would skip ") and "the same content is there already" in plan.out, plan
+
+
 # How much it says
 
 def test_quiet_says_nothing_but_errors(sluice, origin):

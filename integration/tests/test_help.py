@@ -9,7 +9,7 @@ import pytest
 from ..program import ROOT
 
 COMMANDS = ["cp", "ls", "stat", "cat", "rm", "add", "run", "cleanup", "completions", "queue", "queue list", "queue pause",
-            "queue resume", "queue cancel", "queue retry", "queue priority", "queue limit", "queue move-aside"]
+            "queue resume", "queue cancel", "queue retry", "queue priority", "queue limit", "queue forget", "queue move-aside"]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -38,7 +38,12 @@ def test_help_and_manual_name_the_same_commands(sluice):
 @pytest.mark.parametrize("args, says", [
     (["cp", "--frobnicate", "a", "b"], ["--frobnicate", "sluice cp --help"]),
     (["cp", "--jsno", "a", "b"], ["Did you mean '--json'?"]),
-    (["cpp", "a", "b"], ["cpp", "sluice --help"]),
+    (["cpp", "a", "b"], ["no command 'cpp'", "Did you mean 'cp'?", "sluice --help"]),
+    (["claenup", "out/"], ["no command 'claenup'", "Did you mean 'cleanup'?"]),
+    (["frobnicate"], ["no command 'frobnicate'", "sluice --help"]),
+    (["queue", "pausee", "1"], ["no command 'pausee'", "Did you mean 'pause'?"]),
+    (["cp", "--sha256", "abc", "a", "b"], ["64 hexadecimal digits", "'abc'", "3 digits", "sha256sum"]),
+    (["cp", "--sha256", "xyz", "a", "b"], ["'xyz'", "3 characters, 3 of them no digits"]),
     (["cp"], ["no source and no target"]),
     (["cp", "a"], ["no target"]),
     (["cp", "--transfers", "0", "a", "b"], ["--transfers must be 1 to 512"]),

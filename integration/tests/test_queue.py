@@ -263,3 +263,27 @@ def test_the_state_file_is_private(sluice):
     sluice.ok("queue", "list")
     assert os.stat(state_file(sluice)).st_mode & 0o777 == 0o600
     assert os.stat(os.path.dirname(state_file(sluice))).st_mode & 0o777 == 0o700
+
+
+def test_forget_removes_ended_transfers_and_no_others(sluice, origin):
+    url, gone = origin.add("/a.bin", size=9, seed=1), f"{origin.url}/gone"
+    assert sluice("cp", url, gone, "got/").rc == 5
+    sluice.ok("add", url, "b.bin")
+    def states():
+        return sorted(row["state"] for row in sluice.ok("queue", "list", "--all", "--json").events)
+    assert states() == ["done", "failed", "queued"]
+    assert "2 transfers to be forgotten" in sluice.ok("queue", "forget", "-n", "--all").out
+    assert states() == ["done", "failed", "queued"]
+    (failed,) = (row["id"] for row in sluice.ok("queue", "list", "--failed", "--json").events)
+    assert sluice.ok("queue", "forget", failed, "--json").events == [{"event": "changed", "count": 1}]
+    assert states() == ["done", "queued"]
+    (queued,) = (row["id"] for row in sluice.ok("queue", "list", "--json").events)
+    result = sluice("queue", "forget", queued)
+    assert result.rc == 5 and "none in a state for this" in result.err, result
+    assert "1 transfer forgotten" in sluice.ok("queue", "forget", "--all").out
+    assert states() == ["queued"]
+    sluice.ok("run")
+    assert states() == ["done"]
+    # What was stored is there, and is known again by its bytes.
+    assert os.path.exists(f"{sluice.work}/got/a.bin")
+    sluice.ok("cp", url, "got/")

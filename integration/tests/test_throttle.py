@@ -54,6 +54,15 @@ def test_a_slow_limit_is_no_stall(sluice, origin):
     assert result.seconds > 5, "128 KiB at 16 KiB/s"
 
 
+def test_queue_limit_says_what_holds(sluice):
+    assert "no limit is set" in sluice.ok("queue", "limit").out
+    assert "the limit is 10 MiB/s" in sluice.ok("queue", "limit", "10M").out
+    assert "the limit is 10 MiB/s" in sluice.ok("queue", "limit").out
+    assert sluice.ok("queue", "limit", "1M:off", "--json").events == [{"event": "limit", "default": False, "up": MIB}]
+    assert sluice.ok("queue", "limit", "off").out == "the limit is off\n"
+    assert sluice.ok("queue", "limit", "default", "--json").events == [{"event": "limit", "default": True}]
+
+
 def test_queue_limit_changes_the_rate_of_a_running_worker(sluice, make_origin):
     """A limit that would take ten minutes is lifted, and the transfer ends."""
     origin = make_origin(send_buffer=64 * KIB)

@@ -123,13 +123,13 @@ struct Cat: AsyncParsableCommand {
         var count: UInt64 = 0
         while let chunk = try await stream.next() {
             hash.update(chunk)
-            let isWritten = chunk.withBytes { bytes in
+            let failure: OutputClosed? = chunk.withBytes { bytes in
                 count += UInt64(bytes.count)
                 return Output.standard.write(bytes)
             }
-            if !isWritten {
+            if let failure {
                 stream.cancel()
-                throw OutputClosed()
+                throw failure
             }
         }
         return count

@@ -20,7 +20,7 @@ struct Cp: AsyncParsableCommand {
     )
 
     @OptionGroup var copy: CopyOptions
-    @Flag(name: [.customShort("n"), .customLong("dry-run")], help: "Show what would be copied; move nothing.")
+    @Flag(name: [.customShort("n"), .customLong("dry-run")], help: "Look, and show what would be done; move nothing.")
     var dryRun = false
     @OptionGroup(title: "Resources") var engine: EngineOptions
     @OptionGroup(title: "HTTP") var http: HTTPOptions

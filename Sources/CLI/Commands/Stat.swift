@@ -35,6 +35,7 @@ struct Stat: AsyncParsableCommand {
             var failures: [SluiceError.Code] = []
             for location in locations {
                 do {
+                    if case .s3(_, let key) = location.kind, key.bytes.isEmpty { throw Stat.isPrefix(location) }
                     let object = try session.source(location).object(ObjectKey(bytes: []))
                     let opened = try await session.retrying.run(host: object.host, object: "\(location)") {
                         try await object.open(prefetch: 0, options: ReadOptions(pool: session.pool))
@@ -45,12 +46,34 @@ struct Stat: AsyncParsableCommand {
                             ? Stat.object(opened.info, at: location).text + "\n" : Stat.text(opened.info, location)
                     )
                 } catch let error as SluiceError {
-                    run.presentation.report(error.about("\(location)"))
-                    failures.append(error.code)
+                    let told = await Stat.explained(error, location, session)
+                    run.presentation.report(told.about("\(location)"))
+                    failures.append(told.code)
                 }
             }
             return .of(failures: failures)
         }
+    }
+
+    /// What is not there as an object may be a prefix with objects below it.
+    private static func explained(
+        _ error: SluiceError,
+        _ location: Location,
+        _ session: any CommandSession
+    ) async -> SluiceError {
+        guard error.code == .notFound || location.namesContainer, case .s3 = location.kind,
+            let isObject = try? await session.source(location).isSingleObject(), !isObject
+        else { return error }
+        return isPrefix(location)
+    }
+
+    private static func isPrefix(_ location: Location) -> SluiceError {
+        SluiceError(
+            .notFound,
+            object: "\(location)",
+            "there is no such object: it is a prefix",
+            remedy: "sluice ls \(location) shows what is below it"
+        )
     }
 
     static func text(_ info: ObjectInfo, _ location: Location) -> String {

@@ -32,10 +32,18 @@ struct CopyOptions: ParsableArguments {
         }
         for text in locations { _ = try CopyOptions.location(text) }
         guard let sha256 else { return }
-        guard Digest(.sha256, hex: sha256) != nil else { throw ValidationError("--sha256 takes 64 hexadecimal digits") }
+        guard Digest(.sha256, hex: sha256) != nil else { throw ValidationError(CopyOptions.notADigest(sha256)) }
         if locations.count > 2 || from != nil || selection.recursive {
             throw ValidationError("--sha256 is the digest of one object: give one source, without -r")
         }
+    }
+
+    /// Both values, and what to do.
+    static func notADigest(_ text: String) -> String {
+        let shown = Printable.text(String(text.prefix(80)))
+        let others = text.filter { !$0.isHexDigit }.count
+        let what = others == 0 ? "\(text.count) digits" : "\(text.count) characters, \(others) of them no digits"
+        return "--sha256 takes 64 hexadecimal digits; '\(shown)' is \(what): give the digest as sha256sum prints it"
     }
 
     /// Parses a location; the error names the redacted text.

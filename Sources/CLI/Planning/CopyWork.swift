@@ -16,6 +16,9 @@ struct CopyWork: Sendable {
     /// Rows of one transaction: large enough to share its sync, small enough to begin early.
     private static let batch = 1000
 
+    /// Transfers of a dry run that are looked at together.
+    private static let looks = 16
+
     init(_ copy: CopyOptions, settings: SessionSettings, presentation: Presentation, keepsSecrets: Bool) throws {
         sources = try copy.sources()
         target = try copy.target()
@@ -103,9 +106,42 @@ struct CopyWork: Sendable {
         try await plan(in: session) { items in
             let (requests, codes) = split(items)
             failures.formUnion(codes)
-            for request in requests { try presentation.planned(request) }
+            var rest = requests[...]
+            while !rest.isEmpty {
+                failures.formUnion(try await show(Array(rest.prefix(CopyWork.looks)), session))
+                rest = rest.dropFirst(CopyWork.looks)
+            }
         }
         return .of(failures: failures)
+    }
+
+    /// Looks at some at once, and shows them in their order.
+    private func show(_ requests: [TransferRequest], _ session: any CommandSession) async throws -> [SluiceError.Code] {
+        let previews = try await withThrowingTaskGroup(of: (Int, Result<TransferPreview, SluiceError>).self) { group in
+            for (index, request) in requests.enumerated() {
+                group.addTask {
+                    do {
+                        return (index, .success(try await session.preview(request)))
+                    } catch let error as SluiceError {
+                        return (index, .failure(error.about(Redact.location(request.source))))
+                    }
+                }
+            }
+            var previews: [Int: Result<TransferPreview, SluiceError>] = [:]
+            for try await (index, preview) in group { previews[index] = preview }
+            return previews
+        }
+        var failures: [SluiceError.Code] = []
+        for (index, request) in requests.enumerated() {
+            switch previews[index] {
+            case .success(let preview): try presentation.planned(request, preview)
+            case .failure(let error):
+                presentation.report(error)
+                failures.append(error.code)
+            case nil: continue
+            }
+        }
+        return failures
     }
 
     /// `cp`: works while it plans.

@@ -27,7 +27,7 @@ enum ArgumentText {
         guard !isOption, !shown.contains("://"), let path = LocalPath(typed: bytes) else {
             throw SluiceError(
                 .usage,
-                object: shown,
+                object: Redact.location(shown),
                 "this argument is not UTF-8, which only a path to copy may be",
                 remedy: "write the bytes of a URL percent-encoded"
             )

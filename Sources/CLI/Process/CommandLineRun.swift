@@ -51,7 +51,11 @@ struct CommandLineRun: Sendable {
     private func ending(for error: any Error) -> Ending {
         switch error {
         case let ending as Ending: return ending
-        case is OutputClosed: return Ending(.someFailed, signal: SIGPIPE)
+        case let closed as OutputClosed where closed.isReaderGone: return Ending(.someFailed, signal: SIGPIPE)
+        case let closed as OutputClosed:
+            // Not as an event: that would go to standard output.
+            Output.error.note("sluice: \(closed.told)")
+            return Ending(.someFailed)
         case is CancellationError: return Ending(.interrupted)
         case let error as SluiceError:
             say(error)
@@ -62,10 +66,11 @@ struct CommandLineRun: Sendable {
 
     /// Help and version go to standard output with status 0; ArgumentParser's 64 (EX_USAGE) is our 2.
     private func endingOfParser(_ error: any Error) -> Ending {
+        let error = UnknownCommand(arguments)?.error ?? error
         let code = Sluice.exitCode(for: error)
         let message = masked(Sluice.fullMessage(for: error))
         if code.isSuccess {
-            Output.standard.note(message)
+            do { try Output.standard.line(message) } catch { return ending(for: error) }
             return Ending(.done)
         }
         if !message.isEmpty {

@@ -1,7 +1,25 @@
 import Glibc
+import SluiceBytes
+import SluicePipeline
 
-/// The reader of our output is gone (`sluice ls … | head`): the command ends quietly, as by SIGPIPE.
-struct OutputClosed: Error {}
+/// Our output takes nothing any more. If its reader is gone (`sluice ls … | head`), the command ends quietly, as by
+/// SIGPIPE; any other reason (a full disk) is told.
+struct OutputClosed: Error {
+    let number: Int32
+
+    var isReaderGone: Bool { number == EPIPE }
+
+    var told: SluiceError {
+        var error = SluiceError(
+            SystemFailure("write", number),
+            "write to it: what was written is incomplete",
+            object: "standard output"
+        )
+        // Whose permissions, quota or space it may be, the command did not do its work: no status of its own.
+        error.code = .fileSystem
+        return error
+    }
+}
 
 /// Standard output or standard error, without the buffers of stdio.
 struct Output: Sendable {
@@ -13,15 +31,15 @@ struct Output: Sendable {
     /// Writes all of `text`. Throws `OutputClosed` if nobody reads, or if the output takes nothing any more.
     func write(_ text: String) throws(OutputClosed) {
         var text = text
-        let isWritten = text.withUTF8 { write(UnsafeRawBufferPointer($0)) }
-        if !isWritten { throw OutputClosed() }
+        let failure = text.withUTF8 { write(UnsafeRawBufferPointer($0)) }
+        if let failure { throw failure }
     }
 
     /// Writes a line.
     func line(_ text: String) throws(OutputClosed) { try write(text + "\n") }
 
-    /// Writes bytes; false if the output takes nothing any more.
-    func write(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    /// Writes bytes; returns why if the output takes nothing any more.
+    func write(_ bytes: UnsafeRawBufferPointer) -> OutputClosed? {
         var rest = bytes
         while let base = rest.baseAddress, !rest.isEmpty {
             let count = Glibc.write(descriptor, base, rest.count)
@@ -30,12 +48,13 @@ struct Output: Sendable {
                 continue
             }
             if count < 0, errno == EINTR { continue }
-            guard count < 0, errno == EAGAIN else { return false }
+            let number = errno
+            guard count < 0, number == EAGAIN else { return OutputClosed(number: count < 0 ? number : EIO) }
             // A terminal shared with a program that left it non-blocking.
             var ready = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
             poll(&ready, 1, -1)
         }
-        return true
+        return nil
     }
 
     /// Messages on standard error: a closed standard error is no reason to stop work.

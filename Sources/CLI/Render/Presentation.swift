@@ -42,18 +42,20 @@ struct Presentation: Sendable {
     }
 
     /// A line of a dry run.
-    func planned(_ request: TransferRequest) throws {
+    func planned(_ request: TransferRequest, _ preview: TransferPreview) throws {
         let (source, target) = (Redact.location(request.source), Redact.location(request.target))
         if style == .json {
             var object = JSONObject()
-            object.add("event", "would_copy")
+            object.add("event", "would_\(preview.step.rawValue)")
             object.add("source", source)
             object.add("target", target)
-            object.add("size", request.size)
+            object.add("size", preview.size ?? request.size)
+            object.add("note", preview.note)
             return try Output.standard.line(object.text)
         }
-        let size = request.size.map { "  \(ByteCount($0))" } ?? ""
-        if !quiet { try Output.standard.line("would copy \(source) -> \(target)\(size)") }
+        let size = (preview.size ?? request.size).map { "  \(ByteCount($0))" } ?? ""
+        let note = preview.note.map { "  (\($0))" } ?? ""
+        if !quiet { try Output.standard.line("would \(preview.step.rawValue) \(source) -> \(target)\(size)\(note)") }
     }
 
     func removed(_ entry: SourceEntry, dryRun: Bool) throws {
@@ -81,6 +83,21 @@ struct Presentation: Sendable {
         }
         let uploads = count == 1 ? "1 unfinished upload is" : "\(count) unfinished uploads are"
         say("sluice: \(location): \(uploads) of no transfer that this state file knows: left alone")
+    }
+
+    /// The rates of running workers.
+    func limit(_ limit: BandwidthLimit?) throws {
+        guard style == .json else {
+            let text = limit.map { "the limit is \($0)" } ?? "no limit is set: each worker has its own --bwlimit"
+            if !quiet { try Output.standard.line(text) }
+            return
+        }
+        var object = JSONObject()
+        object.add("event", "limit")
+        object.add("default", limit == nil)
+        object.add("up", limit?.up)
+        object.add("down", limit?.down)
+        try Output.standard.line(object.text)
     }
 
     func changed(_ count: Int, _ verb: String) throws {

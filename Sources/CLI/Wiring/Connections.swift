@@ -44,7 +44,10 @@ final class Connections: Sendable {
     }
 
     /// The transport that trusts `caFile`, or `SSL_CERT_FILE`, or the system's certificates.
-    func transport(caFile: String?) -> CurlTransport {
+    ///
+    /// - Throws: `.usage` if that file cannot be read: every connection would fail, and be tried again and again.
+    func transport(caFile: String?) throws -> CurlTransport {
+        if let caFile { try Connections.checkReadable(caFile) }
         let trusted = caFile ?? environment["SSL_CERT_FILE"].flatMap { $0.isEmpty ? nil : $0 }
         return state.withLock { state in
             if let known = state.transports[trusted ?? ""] { return known }
@@ -59,6 +62,16 @@ final class Connections: Sendable {
             state.transports[trusted ?? ""] = made
             return made
         }
+    }
+
+    private static func checkReadable(_ path: String) throws {
+        guard access(path, R_OK) != 0 else { return }
+        throw SluiceError(
+            .usage,
+            object: Printable.text(path),
+            "the certificates to trust cannot be read: \(SystemFailure("access", errno).reason)",
+            remedy: "check the path given by --ca-file or AWS_CA_BUNDLE"
+        )
     }
 
     /// A bucket at an endpoint; credentials as the AWS tools find them.
@@ -108,7 +121,7 @@ final class Connections: Sendable {
             region: settings.region,
             credentials: settings.credentials,
             quirks: EndpointQuirks.known(forHost: place.host),
-            http: transport(caFile: caFile ?? settings.caBundle),
+            http: try transport(caFile: caFile ?? settings.caBundle),
             payload: policy,
             state: endpointState(place),
             pool: resources.pool,

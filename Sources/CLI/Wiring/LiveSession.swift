@@ -77,6 +77,11 @@ final class LiveSession: CommandSession {
         }
     }
 
+    func preview(_ request: TransferRequest) async throws -> TransferPreview {
+        let (source, target) = try await resolver.resolve(request)
+        return try await TransferPreview.look(request, source: source, target: target, resources: resources)
+    }
+
     func keepSecret(_ location: Location, as identity: String) { resolver.keepSecret(location, as: identity) }
 
     // MARK: - Queue

@@ -59,7 +59,7 @@ final class Registries: Sendable {
                 return HTTPSource(
                     url: url,
                     headers: headers,
-                    client: connections.transport(caFile: settings.caFile),
+                    client: try connections.transport(caFile: settings.caFile),
                     location: "\(location)",
                     ranges: ranges,
                     now: { time.wallSeconds() }

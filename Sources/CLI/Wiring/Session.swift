@@ -31,6 +31,9 @@ protocol CommandSession: Sendable {
     /// Removes what a listing of `location` named; throws `.usage` if nothing can be removed there.
     func remover(_ location: Location) throws -> any ObjectRemover
 
+    /// What a planned transfer would do, without doing it.
+    func preview(_ request: TransferRequest) async throws -> TransferPreview
+
     /// Tells the resolver what a redacted source stands for in this process.
     func keepSecret(_ location: Location, as identity: String)
 
@@ -67,7 +70,13 @@ protocol CommandQueue: Sendable {
     func apply(_ action: QueueAction, to selection: QueueSelection) async throws -> Int
 
     /// Changes the rates of running workers; nil gives them back their own.
-    func limit(_ bandwidth: BandwidthLimit?) async throws
+    func setLimit(_ bandwidth: BandwidthLimit?) async throws
+
+    /// The rates that running workers heed; nil: each its own.
+    func limit() async throws -> BandwidthLimit?
+
+    /// Removes ended rows, with what they left in the journal; `isDryRun` only counts them.
+    func forget(_ selection: QueueSelection, isDryRun: Bool) async throws -> Int
 
     /// The records of sink sessions that may still be resumed.
     func liveSessions() async throws -> Set<[UInt8]>

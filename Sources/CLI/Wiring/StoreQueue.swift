@@ -39,12 +39,7 @@ struct StoreQueue: CommandQueue {
     }
 
     func apply(_ action: QueueAction, to selection: QueueSelection) async throws -> Int {
-        let rows: TransferSelection =
-            switch selection {
-            case .transfers(let ids): .transfers(ids)
-            case .job(let job): .job(job)
-            case .all: .all
-            }
+        let rows = StoreQueue.rows(selection)
         switch action {
         case .pause: return try await store.pause(rows)
         case .resume: return try await store.resume(rows)
@@ -54,8 +49,24 @@ struct StoreQueue: CommandQueue {
         }
     }
 
-    func limit(_ bandwidth: BandwidthLimit?) async throws {
+    private static func rows(_ selection: QueueSelection) -> TransferSelection {
+        switch selection {
+        case .transfers(let ids): .transfers(ids)
+        case .job(let job): .job(job)
+        case .all: .all
+        }
+    }
+
+    func setLimit(_ bandwidth: BandwidthLimit?) async throws {
         try await store.set(bandwidth?.argument, for: StoreQueue.limitKey)
+    }
+
+    func limit() async throws -> BandwidthLimit? {
+        try await store.setting(StoreQueue.limitKey).flatMap { BandwidthLimit(argument: $0) }
+    }
+
+    func forget(_ selection: QueueSelection, isDryRun: Bool) async throws -> Int {
+        try await store.forget(StoreQueue.rows(selection), isDryRun: isDryRun)
     }
 
     func liveSessions() async throws -> Set<[UInt8]> {

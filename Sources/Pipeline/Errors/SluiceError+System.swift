@@ -25,7 +25,7 @@ extension SluiceError {
         case EDQUOT: (.noSpace, .park, "The quota is used up: free space, then run the command again")
         case EROFS: (.fileSystem, .park, "Make the file system writable, then run the command again")
         case EACCES, EPERM: (.notAuthorised, .park, "Check the permissions of the path and of its directories")
-        case ENOENT: (.notFound, .never, nil)
+        case ENOENT: (.notFound, .never, "Check the path; it is taken from the working directory if it is relative")
         case ENAMETOOLONG: (.unsafeName, .never, "Choose a shorter name: 255 bytes a component, 4096 in all")
         case ELOOP: (.unsafeName, .never, "Remove the symbolic link in the path")
         case EMFILE, ENFILE: (.fileSystem, .backoff, "Raise the limit of open files (ulimit -n)")

@@ -41,6 +41,8 @@ public struct SluiceError: Error, Sendable, CustomStringConvertible {
     public var retry: Retry
     /// The failure below this one, as text.
     public var cause: String?
+    /// Whether the transfer only leaves its slot to others until the host may be asked again.
+    var gaveSlotUp = false
 
     /// An error from its parts.
     public init(
@@ -69,6 +71,9 @@ public struct SluiceError: Error, Sendable, CustomStringConvertible {
     /// Whether a retry may help but waiting seldom does: an answer that contradicts itself, a name that nobody knows.
     /// A few tries, and the user hears of it.
     public var seldomPasses: Bool { code == .badAnswer || code == .unknownHost }
+
+    /// Whether it may be a host's way to refuse one more connection: a refusal without a time, or no answer at all.
+    var mayMeanTooMany: Bool { (code == .throttled || code == .network) && retry == .backoff }
 
     /// `object: message (cause); remedy`, safe to show.
     public var description: String {

@@ -16,6 +16,8 @@ public struct PipelineResources: Sendable {
     public let events: EventStream
     /// Clocks.
     public let time: any TimeSource
+    /// Whether a transfer may end its run where its host wants a long pause, because its worker runs it again.
+    var hasQueue = false
 
     /// Resources for one process.
     ///

@@ -29,6 +29,8 @@ public final class Worker: Sendable {
         /// Fresh starts by transfer. Progress sets attempts to zero, and a fresh start gives all progress up: a source
         /// that changes all the time would be begun for ever.
         var restarts: [TransferID: Int] = [:]
+        /// Runs by transfer that ended at once because the host wanted a pause.
+        var pauses: [TransferID: Int] = [:]
     }
 
     private let queue: any TransferQueue
@@ -151,10 +153,13 @@ public final class Worker: Sendable {
         guard free > ready.count else { return }
         var hosts: [String: Int] = [:]
         for claim in running + ready { hosts[claim.request.host, default: 0] += 1 }
+        // What is claimed now would come to a host that wants to be left alone, and go back.
+        let perHost = (configuration.perHost ?? slots) + ahead
+        for host in resources.hosts.paused { hosts[host] = perHost }
         let claims = try await queue.claim(
             limit: free + ahead - ready.count,
             job: job,
-            perHost: (configuration.perHost ?? slots) + ahead,
+            perHost: perHost,
             running: hosts
         )
         state.withLock { $0.ready += claims }
@@ -222,12 +227,15 @@ public final class Worker: Sendable {
         do {
             let outcome = try await cancel.guarding {
                 let (source, target) = try await self.resolver.resolve(request)
+                var resources = self.resources
+                // What can be read only once cannot be run again.
+                resources.hasQueue = source.readsAhead
                 let runner = TransferRunner(
                     claim: claim,
                     source: source,
                     target: target,
                     journal: self.queue.journal(of: claim),
-                    resources: self.resources,
+                    resources: resources,
                     limits: self.configuration.limits,
                     drain: entry.drain
                 )
@@ -278,7 +286,7 @@ public final class Worker: Sendable {
 
     /// When the transfer runs again as a whole; nil: not by itself.
     private func retryAfter(_ claim: ClaimedTransfer, _ error: SluiceError) -> Duration? {
-        guard claim.attempts + 1 < configuration.runs else { return nil }
+        guard claim.attempts + 1 - pausesForgiven(claim, error) < configuration.runs else { return nil }
         switch error.retry {
         case .never, .park: return nil
         case .immediately: return .zero
@@ -286,6 +294,16 @@ public final class Worker: Sendable {
         case .after(let wait): return wait
         case .backoff where error.seldomPasses: return nil
         case .backoff: return .seconds(5) * (1 << min(6, claim.attempts))
+        }
+    }
+
+    /// How many of the attempts are no failures but pauses of the host. It may pause so often and for so long as it
+    /// likes, but not for ever: as many pauses as failures are borne within a run count as one.
+    private func pausesForgiven(_ claim: ClaimedTransfer, _ error: SluiceError) -> Int {
+        state.withLock { state in
+            if error.gaveSlotUp { state.pauses[claim.id, default: 0] += 1 }
+            let pauses = state.pauses[claim.id] ?? 0
+            return pauses - pauses / resources.hosts.patience
         }
     }
 

@@ -12,6 +12,10 @@ final class LaneGate: Sendable {
         var windowBytes: UInt64 = 0
         var lastRate: Double = 0
         var settled = false
+        /// What the host's connections can feed; nil: any number.
+        var cap: Int?
+
+        func admits(_ index: Int) -> Bool { index < min(allowed, cap ?? .max) }
     }
 
     private let state: Mutex<State>
@@ -27,19 +31,19 @@ final class LaneGate: Sendable {
         state = Mutex(State(allowed: min(max(1, initial), max(1, maximum))))
     }
 
-    var allowed: Int { state.withLock { $0.allowed } }
+    var allowed: Int { state.withLock { min($0.allowed, $0.cap ?? .max) } }
 
     /// Waits until lane `index` may take work; false when the work is over.
     func admit(_ index: Int) async -> Bool {
         while true {
             let outcome: Bool? = state.withLock { state in
                 if state.finished { return false }
-                return index < state.allowed ? true : nil
+                return state.admits(index) ? true : nil
             }
             if let outcome { return outcome }
             await withCheckedContinuation { continuation in
                 let ready = state.withLock { state in
-                    if state.finished || index < state.allowed { return true }
+                    if state.finished || state.admits(index) { return true }
                     state.waiters.append(continuation)
                     return false
                 }
@@ -83,6 +87,17 @@ final class LaneGate: Sendable {
             state.allowed = max(1, state.allowed / 2)
             state.settled = true
         }
+    }
+
+    /// The host takes so many connections: one lane more, to complete a part while another one is fetched.
+    func follow(connections: Int) {
+        let waiters = state.withLock { state in
+            state.cap = connections + 1
+            state.settled = true
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume() }
     }
 
     /// Nothing is left: lets every waiting lane go.

@@ -13,7 +13,8 @@ struct MoveContext: Sendable {
     let meter: ProgressMeter
     let drain: Drain
 
-    var retrying: Retrying { Retrying(resources: resources, transfer: transfer) }
+    /// Bytes in flight are not given up for a slot.
+    var retrying: Retrying { Retrying(resources: resources, transfer: transfer, mayGiveUpSlot: false) }
 
     /// Local reads are paced only when nothing else is: `--bwlimit` is about the network, but a copy from disk to
     /// disk that ignored it would surprise.

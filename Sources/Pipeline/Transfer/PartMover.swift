@@ -25,6 +25,7 @@ final class PartMover: Sendable {
     private let plan: PartPlan
     private let frontier: DigestFrontier
     private let lanes: LaneGate
+    private let connections: ConnectionGate
     private let turnstile = Turnstile()
     private let order: Sequencer
     private let board: Mutex<PartBoard>
@@ -56,6 +57,9 @@ final class PartMover: Sendable {
         order = Sequencer(first: (0..<plan.count).first { !done.contains($0) } ?? plan.count)
         let initial = context.capabilities.shape == .positioned ? 2 : context.limits.connections
         lanes = LaneGate(initial: initial, maximum: min(context.limits.connections, plan.count + 1))
+        let known = context.resources.hosts.connectionLimit(context.source.host)
+        connections = ConnectionGate(limit: known)
+        if let known { lanes.follow(connections: known) }
     }
 
     private var isPositioned: Bool { context.capabilities.shape == .positioned }
@@ -74,6 +78,7 @@ final class PartMover: Sendable {
                 frontier.fail(error)
                 order.fail(error)
                 lanes.finish()
+                connections.finish()
                 throw error
             }
         }
@@ -118,11 +123,12 @@ final class PartMover: Sendable {
         return context.drain.isRequested ? nil : stealWork()
     }
 
-    /// Helps with a part in flight, if there is memory for another connection's window now: waiting for it would take
-    /// longer than the part does.
+    /// Helps with a part in flight, if the host takes another connection, and there is memory for its window now:
+    /// waiting for it would take longer than the part does.
     private func stealWork() -> Work? {
         let window = UInt64(PartMover.windowChunks * BufferPool.chunkCapacity)
-        guard board.withLock({ $0.canSteal }), let reservation = context.resources.budget.tryReserve(window),
+        guard connections.hasRoom, board.withLock({ $0.canSteal }),
+            let reservation = context.resources.budget.tryReserve(window),
             let stolen = board.withLock({ $0.steal() }),
             let assembly = assemblies.withLock({ $0[stolen.part.index] })
         else { return nil }
@@ -152,23 +158,51 @@ final class PartMover: Sendable {
 
     private func fetch(_ work: Work) async throws -> Fetched {
         let segment = work.segment
+        try await connections.enter(for: segment.part.index)
+        defer { connections.leave() }
         return try await context.retrying.run(
             host: context.source.host,
             object: context.source.location,
             progress: { board.withLock { $0.remainder(of: segment).lower } },
+            mayGiveUpSlot: { [connections] in connections.isIdle },
             onFailure: { if $0.code == .throttled || $0.code == .network { lanes.backOff() } },
             {
                 while true {
                     let rest = board.withLock { $0.remainder(of: segment) }
                     if rest.isEmpty { return .whole }
-                    if case .undelivered(let error) = try await consume(rest, work) { return .undelivered(error) }
+                    do {
+                        if case .undelivered(let error) = try await consume(rest, work) { return .undelivered(error) }
+                    } catch {
+                        try await waitForTurn(segment, after: error, of: rest)
+                    }
                 }
             }
         )
     }
 
+    /// A connection that brought nothing while others are served is one too many. Its turn comes when one of those
+    /// ends; to ask again before would be refused again, and to wait for a time would leave the host idle.
+    private func waitForTurn(_ segment: PartBoard.Segment, after error: any Error, of rest: ByteRange) async throws {
+        guard let failure = error as? SluiceError, failure.mayMeanTooMany,
+            board.withLock({ $0.remainder(of: segment).lower }) == rest.lower, let limit = connections.refused()
+        else { throw error }
+        follow(limit)
+        let (host, hosts) = (context.source.host, context.resources.hosts)
+        hosts.abandoned(host)
+        connections.leave()
+        try await connections.enter(for: segment.part.index)
+        try await hosts.admit(host)
+    }
+
+    private func follow(_ limit: Int) {
+        lanes.follow(connections: limit)
+        context.resources.hosts.noteConnectionLimit(limit, of: context.source.host)
+    }
+
     private func consume(_ rest: ByteRange, _ work: Work) async throws -> Fetched {
         let (stream, range) = try await openStream(rest)
+        if let limit = connections.beginServed() { follow(limit) }
+        defer { connections.endServed() }
         var offset = rest.lower
         do {
             while let chunk = try await stream.next() {

@@ -5,10 +5,15 @@ import SluiceBytes
 /// Works on the text alone, so that a URL which no parser accepts is redacted as well.
 public enum Redact {
     /// The location for people: userinfo and fragment removed, query values replaced by `…`, control bytes escaped.
+    /// What is no location, or holds another one, is searched for their secrets all the same; shown again, the result
+    /// shows itself.
     public static func location(_ text: String) -> String {
-        guard let url = URLParts(text) else { return Printable.text(text) }
-        let shown = url.query.map { "?" + $0.map(\.redacted).joined(separator: "&") } ?? ""
-        return Printable.text(url.base + shown)
+        let bytes = Userinfo.removed(from: Array(text.utf8))
+        guard let target = queryCarrier(bytes) else { return Printable.text(bytes) }
+        let url = bytes[..<(bytes[target...].firstIndex(of: UInt8(ascii: "#")) ?? bytes.count)]
+        guard let mark = url[target...].firstIndex(of: UInt8(ascii: "?")) else { return Printable.text(url) }
+        let shown = URLParts.parameters(url[(mark + 1)...]).map(\.redacted).joined(separator: "&")
+        return Printable.text(url[...mark]) + Printable.text(shown)
     }
 
     /// The name under which the state store knows a URL that holds secrets: no userinfo, and for the query a digest of
@@ -36,14 +41,67 @@ public enum Redact {
     /// The runs of `text` that must not be seen in a process list: userinfo, and the whole query.
     public static func secretSpans(_ text: String) -> [Range<Int>] {
         let bytes = Array(text.utf8)
-        guard let start = URLParts.authorityStart(bytes) else { return [] }
+        let spans = Userinfo.spans(bytes)
+        guard let target = queryCarrier(bytes),
+            let query = bytes[target...].firstIndex(of: UInt8(ascii: "?"))
+        else { return spans }
+        let before = spans.filter { $0.lowerBound < query }.map { $0.lowerBound..<min($0.upperBound, query) }
+        return before + [query + 1..<bytes.count]
+    }
+
+    /// Where to look for a query: behind the first `://`, unless `?` and `#` are ordinary bytes of a key or a path.
+    private static func queryCarrier(_ bytes: [UInt8]) -> Int? {
+        guard let colon = bytes.indices.first(where: { bytes[$0...].starts(with: Userinfo.mark) }) else { return nil }
+        let scheme = String(decoding: bytes[..<colon], as: UTF8.self).lowercased()
+        return scheme == "s3" || scheme == "file" ? nil : colon + Userinfo.mark.count
+    }
+}
+
+/// `USER:PASSWORD@` behind `://`, wherever in a text that stands.
+private enum Userinfo {
+    static let mark = Array("://".utf8)
+
+    /// In order, without their `@`.
+    static func spans(_ bytes: [UInt8]) -> [Range<Int>] {
         var spans: [Range<Int>] = []
-        let end = bytes[start...].firstIndex { URLParts.endsAuthority($0) } ?? bytes.count
-        if let at = bytes[start..<end].lastIndex(of: UInt8(ascii: "@")) { spans.append(start..<at) }
-        if let query = bytes[end...].firstIndex(of: UInt8(ascii: "?")), URLParts.isWeb(bytes) {
-            spans.append(query + 1..<bytes.count)
+        var index = 0
+        while index + mark.count < bytes.count {
+            guard bytes[index...].starts(with: mark) else {
+                index += 1
+                continue
+            }
+            index += mark.count
+            guard let end = end(bytes, from: index) else { continue }
+            spans.append(index..<end)
+            index = end
         }
         return spans
+    }
+
+    static func removed(from bytes: [UInt8]) -> [UInt8] {
+        var rest: [UInt8] = []
+        var index = 0
+        for span in spans(bytes) {
+            rest += bytes[index..<span.lowerBound]
+            index = span.upperBound + 1
+        }
+        return rest + bytes[index...]
+    }
+
+    /// Where the userinfo of the authority at `start` ends; nil if it has none.
+    static func end(_ bytes: [UInt8], from start: Int) -> Int? {
+        let at = UInt8(ascii: "@")
+        let authority = bytes[start...].prefix { !URLParts.endsAuthority($0) }
+        let end = authority.lastIndex(of: at)
+        // A password with a bare `/`, `?` or `#` ends the authority too early: what precedes is no HOST:PORT then.
+        guard !isHost(authority[(end.map { $0 + 1 } ?? start)...]) else { return end }
+        return bytes[authority.endIndex...].lastIndex(of: at) ?? end
+    }
+
+    /// `HOST`, `HOST:PORT` or `[ADDRESS]…`.
+    private static func isHost(_ text: ArraySlice<UInt8>) -> Bool {
+        guard text.first != UInt8(ascii: "["), let colon = text.firstIndex(of: UInt8(ascii: ":")) else { return true }
+        return text[(colon + 1)...].allSatisfy { (48...57).contains($0) }
     }
 }
 
@@ -53,9 +111,9 @@ private struct URLParts {
         let text: String
         let name: String
 
-        init(_ text: Substring) {
-            self.text = String(text)
-            name = String(text.prefix { $0 != "=" })
+        init(_ bytes: ArraySlice<UInt8>) {
+            text = String(decoding: bytes, as: UTF8.self)
+            name = String(decoding: bytes.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)
         }
 
         /// A parameter without `=` may be a bare token: nothing of it is shown.
@@ -86,26 +144,24 @@ private struct URLParts {
     init?(_ text: String) {
         let bytes = Array(text.utf8)
         guard let start = URLParts.authorityStart(bytes) else { return nil }
-        let end = bytes[start...].firstIndex { URLParts.endsAuthority($0) } ?? bytes.count
-        let at = bytes[start..<end].lastIndex(of: UInt8(ascii: "@"))
-        let host = bytes[(at.map { $0 + 1 } ?? start)..<end]
-        hasUserinfo = at != nil
-        var target = bytes[end...]
         guard URLParts.isWeb(bytes) else {
             // `?` and `#` are ordinary bytes of a key or a path.
-            base = String(decoding: bytes[..<start] + host + target, as: UTF8.self)
+            let end = Userinfo.end(bytes, from: start)
+            hasUserinfo = end != nil
+            base = String(decoding: bytes[..<start] + bytes[(end.map { $0 + 1 } ?? start)...], as: UTF8.self)
             query = nil
             return
         }
-        target = target.prefix { $0 != UInt8(ascii: "#") }
-        let path = target.prefix { $0 != UInt8(ascii: "?") }
-        base = String(decoding: bytes[..<start] + host + path, as: UTF8.self)
-        guard path.count < target.count else {
-            query = nil
-            return
-        }
-        query = String(decoding: target.dropFirst(path.count + 1), as: UTF8.self)
-            .split(separator: "&", omittingEmptySubsequences: true).map { Parameter($0) }
+        let url = Userinfo.removed(from: bytes).prefix { $0 != UInt8(ascii: "#") }
+        hasUserinfo = !Userinfo.spans(bytes).isEmpty
+        let path = url.prefix { $0 != UInt8(ascii: "?") }
+        base = String(decoding: path, as: UTF8.self)
+        query = path.count < url.count ? URLParts.parameters(url.dropFirst(path.count + 1)) : nil
+    }
+
+    /// Cut as bytes: `&` and a combining mark behind it are one character.
+    static func parameters(_ query: ArraySlice<UInt8>) -> [Parameter] {
+        query.split(separator: UInt8(ascii: "&")).map { Parameter($0) }
     }
 
     /// The offset behind `LETTERS://`.

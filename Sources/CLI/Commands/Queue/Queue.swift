@@ -14,10 +14,11 @@ struct Queue: AsyncParsableCommand {
               sluice queue pause 12 13
               sluice queue priority 100 12
               sluice queue limit 10M:off
+              sluice queue forget --all
             """,
         subcommands: [
             QueueList.self, QueuePause.self, QueueResume.self, QueueCancel.self, QueueRetry.self, QueuePriority.self,
-            QueueLimit.self, QueueMoveAside.self,
+            QueueLimit.self, QueueForget.self, QueueMoveAside.self,
         ],
         defaultSubcommand: QueueList.self
     )
@@ -47,12 +48,20 @@ struct QueueTargets: ParsableArguments {
 }
 
 extension QueueTargets {
-    /// Applies `action` and tells how many transfers it changed. Ids that changed nothing are an error by themselves.
     func apply(_ action: QueueAction, _ verb: String, _ global: GlobalOptions) async throws {
+        try await change(verb, global) { try await $0.apply(action, to: $1) }
+    }
+
+    /// Makes a change and tells how many transfers it concerned. Ids that it did not concern are an error by themselves.
+    func change(
+        _ verb: String,
+        _ global: GlobalOptions,
+        _ body: (any CommandQueue, QueueSelection) async throws -> Int
+    ) async throws {
         let presentation = Presentation(global)
         let (selection, ids) = (selection, ids)
         try await CommandRun(settings: try SessionSettings(global), presentation: presentation).perform { session in
-            let count = try await session.queue().apply(action, to: selection)
+            let count = try await body(try await session.queue(), selection)
             try presentation.changed(count, verb)
             if ids.isEmpty || count > 0 { return .done }
             throw SluiceError(
