@@ -8,6 +8,7 @@ Writes `pid N` to REPORT_FD at once and `end STATUS MAXRSS_KIB USER SYSTEM` when
 
 import os
 import shutil
+import signal
 import sys
 
 
@@ -16,7 +17,8 @@ def main():
     os.set_inheritable(report, False)
     setpriv = shutil.which("setpriv")
     command = [setpriv, "--pdeathsig", "KILL", "--", *argv] if setpriv else argv
-    pid = os.posix_spawn(command[0], command, os.environ)
+    # A shell ignores SIGINT in what it starts in the background, and the program would keep to that.
+    pid = os.posix_spawn(command[0], command, os.environ, setsigdef=[signal.SIGINT])
     os.write(report, f"pid {pid}\n".encode())
     _, status, usage = os.wait4(pid, 0)
     code = os.waitstatus_to_exitcode(status)

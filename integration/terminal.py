@@ -118,7 +118,7 @@ class Terminal:
             stdin=slave, stdout=slave, stderr=slave, cwd=sluice.work, start_new_session=True,
             env=sluice.environment({"LC_ALL": "C.UTF-8", "TERM": "xterm"} | (env or {}), endpoint),
             # The session's terminal: what is typed can then be a signal.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+            preexec_fn=lambda: (fcntl.ioctl(0, termios.TIOCSCTTY, 0), signal.signal(signal.SIGINT, signal.SIG_DFL)))
         os.close(slave)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()

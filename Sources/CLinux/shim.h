@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 // struct open_how of linux/openat2.h (kernel 5.6); declared here because Debian 12's Glibc has no header for it.
@@ -40,6 +41,13 @@ static inline int sluice_write_back_status(int descriptor) {
 // FALLOC_FL_KEEP_SIZE is 1 (linux/falloc.h): space is reserved, the length stays what was written.
 static inline int sluice_reserve(int descriptor, int64_t count) {
     return (int)syscall(SYS_fallocate, descriptor, 1, (int64_t)0, count);
+}
+
+// TMPFS_MAGIC is 0x01021994 (linux/magic.h). 1: on a tmpfs; 0: elsewhere; -1: errno.
+static inline int sluice_is_tmpfs(int descriptor) {
+    struct statfs system;
+    if (fstatfs(descriptor, &system) != 0) return -1;
+    return system.f_type == 0x01021994;
 }
 
 // FICLONE is _IOW(0x94, 9, int) (linux/fs.h): shares the extents of another file of the same file system.

@@ -62,7 +62,7 @@ def test_a_copy_begins_while_the_listing_is_under_way(sluice, s3_fault, tmp_path
     running = sluice.popen("cp", "-r", "s3://bucket/p/", tmp_path / "out", endpoint=s3_fault.endpoint)
 
     def arrived():
-        names = os.listdir(tmp_path / "out") if rule.happened else []
+        names = os.listdir(tmp_path / "out") if rule.happened and (tmp_path / "out").is_dir() else []
         return sorted(name for name in names if not name.startswith("."))
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and len(arrived()) < 20:

@@ -26,11 +26,7 @@ public final class Worker: Sendable {
         /// What broke the queue under a transfer: nothing can go on.
         var failure: (any Error)?
         var slots: Slots
-        /// Fresh starts by transfer. Progress sets attempts to zero, and a fresh start gives all progress up: a source
-        /// that changes all the time would be begun for ever.
-        var restarts: [TransferID: Int] = [:]
-        /// Runs by transfer that ended at once because the host wanted a pause.
-        var pauses: [TransferID: Int] = [:]
+        var history: RunHistory
     }
 
     private let queue: any TransferQueue
@@ -53,7 +49,8 @@ public final class Worker: Sendable {
         self.configuration = configuration
         self.resources = resources
         let slots = Slots(usual: configuration.transfers, most: configuration.shortTransfers)
-        state = Mutex(State(fed: isFed, slots: slots))
+        let history = RunHistory(runs: configuration.runs, patience: resources.hosts.patience)
+        state = Mutex(State(fed: isFed, slots: slots, history: history))
     }
 
     /// Rows were added: look again.
@@ -264,7 +261,7 @@ public final class Worker: Sendable {
     private func end(_ claim: ClaimedTransfer, _ error: SluiceError) async throws {
         var error = error
         if case .after(let asked) = error.retry, asked > resources.hosts.longestPause { error.retry = .park }
-        let wait = retryAfter(claim, error)
+        let wait = state.withLock { $0.history.retryAfter(claim, error) }
         do {
             try await queue.fail(claim, error, retryAfter: wait)
         } catch let lost as SluiceError where lost.code == .leased {
@@ -282,38 +279,6 @@ public final class Worker: Sendable {
             state.summary.failures[error.code, default: 0] += 1
         }
         resources.events.publish(.failed(error, parked: parked), of: claim.id)
-    }
-
-    /// When the transfer runs again as a whole; nil: not by itself.
-    private func retryAfter(_ claim: ClaimedTransfer, _ error: SluiceError) -> Duration? {
-        guard claim.attempts + 1 - pausesForgiven(claim, error) < configuration.runs else { return nil }
-        switch error.retry {
-        case .never, .park: return nil
-        case .immediately: return .zero
-        case .restart: return mayRestart(claim) ? .zero : nil
-        case .after(let wait): return wait
-        case .backoff where error.seldomPasses: return nil
-        case .backoff: return .seconds(5) * (1 << min(6, claim.attempts))
-        }
-    }
-
-    /// How many of the attempts are no failures but pauses of the host. It may pause so often and for so long as it
-    /// likes, but not for ever: as many pauses as failures are borne within a run count as one.
-    private func pausesForgiven(_ claim: ClaimedTransfer, _ error: SluiceError) -> Int {
-        state.withLock { state in
-            if error.gaveSlotUp { state.pauses[claim.id, default: 0] += 1 }
-            let pauses = state.pauses[claim.id] ?? 0
-            return pauses - pauses / resources.hosts.patience
-        }
-    }
-
-    private func mayRestart(_ claim: ClaimedTransfer) -> Bool {
-        state.withLock { state in
-            let earlier = state.restarts.removeValue(forKey: claim.id) ?? 0
-            guard earlier < 2 else { return false }
-            state.restarts[claim.id] = earlier + 1
-            return true
-        }
     }
 
     private func count(_ outcome: TransferOutcome) {

@@ -20,21 +20,21 @@ final class PartMover: Sendable {
         case undelivered(any Error)
     }
 
-    private let context: MoveContext
-    private let session: any SinkSession
-    private let plan: PartPlan
-    private let frontier: DigestFrontier
+    let context: MoveContext
+    let session: any SinkSession
+    let plan: PartPlan
+    let frontier: DigestFrontier
     private let lanes: LaneGate
     private let connections: ConnectionGate
     private let turnstile = Turnstile()
-    private let order: Sequencer
-    private let board: Mutex<PartBoard>
-    private let assemblies = Mutex<[Int: PartAssembly]>([:])
+    let order: Sequencer
+    let board: Mutex<PartBoard>
+    let assemblies = Mutex<[Int: PartAssembly]>([:])
     private let look: FirstLook
-    private let receipts: Mutex<[Int: PartReceipt]>
+    let receipts: Mutex<[Int: PartReceipt]>
     /// CRC32C of parts that are fetched but not in the journal, from the earlier attempt and from this one.
-    private let fetchedCRCs: Mutex<[Int: Digest]>
-    private let held = Mutex<[MemoryReservation]>([])
+    let fetchedCRCs: Mutex<[Int: Digest]>
+    let held = Mutex<[MemoryReservation]>([])
 
     init(
         _ context: MoveContext,
@@ -62,7 +62,7 @@ final class PartMover: Sendable {
         if let known { lanes.follow(connections: known) }
     }
 
-    private var isPositioned: Bool { context.capabilities.shape == .positioned }
+    var isPositioned: Bool { context.capabilities.shape == .positioned }
 
     /// Moves everything and returns all receipts in part order.
     func run() async throws -> [PartReceipt] {
@@ -273,75 +273,6 @@ final class PartMover: Sendable {
             "part \(assembly.part.index) was \(earlier) when it was hashed and is \(crc) now",
             remedy: "the transfer starts over",
             retry: .restart
-        )
-    }
-
-    // MARK: - Completing
-
-    private func complete(_ assembly: PartAssembly) async throws {
-        let part = assembly.part
-        let receipt = isPositioned ? try await receiptOfFile(assembly) : try await upload(assembly)
-        assemblies.withLock { _ = $0.removeValue(forKey: part.index) }
-        try await journalled(receipt)
-        // The receipt in the journal holds the CRC from now on.
-        fetchedCRCs.withLock { _ = $0.removeValue(forKey: part.index) }
-        receipts.withLock { $0[part.index] = receipt }
-        board.withLock { $0.complete(part) }
-        let reservation = assembly.takeReservation()
-        // The sink sends a single part only at commit, so its memory stays in use until then.
-        if plan.count == 1, !isPositioned, let reservation { held.withLock { $0.append(reservation) } }
-    }
-
-    private func receiptOfFile(_ assembly: PartAssembly) async throws -> PartReceipt {
-        if let crc = assembly.sequentialCRC { return PartReceipt(part: assembly.part, tag: "", crc32c: crc) }
-        let digest = RunningDigest(.crc32c)
-        var range = assembly.part.range
-        while !range.isEmpty {
-            let chunk = try await session.readBack(range, pool: context.resources.pool)
-            guard chunk.count > 0 else {
-                throw SluiceError(.truncated, object: context.target.location, "\(range) was written but is not there")
-            }
-            digest.update(chunk)
-            range = ByteRange(range.lower + UInt64(chunk.count), range.upper)
-        }
-        return PartReceipt(part: assembly.part, tag: "", crc32c: digest.finish())
-    }
-
-    private func upload(_ assembly: PartAssembly) async throws -> PartReceipt {
-        let part = assembly.part
-        let chunks = assembly.orderedChunks
-        let crc = fetchedCRCs.withLock { $0[part.index] } ?? RunningDigest.hash(.crc32c, of: chunks)
-        let others = context.capabilities.partDigests.subtracting([.crc32c])
-        if context.capabilities.shape == .ordered { try await order.wait(for: part.index) }
-        let receipt = try await context.upload(
-            part,
-            chunks,
-            crc32c: crc,
-            others: others.map { RunningDigest.hash($0, of: chunks) },
-            to: session
-        )
-        if context.capabilities.shape == .ordered { order.advance(past: part.index) }
-        // Bytes that are not hashed yet must stay in memory, and a receipt without its hash would be of no use.
-        try await frontier.wait(until: part.range.upper)
-        return receipt
-    }
-
-    /// Writes the receipt with the running hash at the newest part boundary whose parts are all known by their CRC:
-    /// a part that the saved hash covers is recognised when it is fetched again.
-    private func journalled(_ receipt: PartReceipt) async throws {
-        guard plan.count > 1, context.capabilities.shape != .ordered else { return }
-        guard !isPositioned else {
-            return try await context.journal.record(receipt, digestState: nil, digestOffset: 0, hashedParts: [:])
-        }
-        let boundary = frontier.savedBoundary
-        let hashed = fetchedCRCs.withLock { crcs in
-            crcs.filter { plan.part($0.key).range.upper <= boundary.offset }
-        }
-        try await context.journal.record(
-            receipt,
-            digestState: boundary.state,
-            digestOffset: boundary.offset,
-            hashedParts: hashed
         )
     }
 }
