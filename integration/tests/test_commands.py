@@ -299,10 +299,11 @@ def test_stat_of_a_prefix_says_that_it_is_one(sluice, s3_fault):
 # Output
 
 @pytest.mark.parametrize("command", [["ls", "."], ["ls", "--json", "."], ["cat", "list"], ["stat", "list"], ["--help"],
-                                     ["completions", "bash"]])
+                                     ["completions", "bash"], ["cp", "--json", "list", "copy"]])
 def test_an_output_that_takes_nothing_is_told(sluice, command):
     with open(f"{sluice.work}/list", "w", encoding="utf-8") as file:
         file.write("x\n")
     script = ["bash", "-c", 'exec "$@" >/dev/full', "bash"]
     result = sluice(*command, prefix=script)
     assert result.rc == 1 and "standard output" in result.err and "No space left on device" in result.err, result
+    assert os.path.exists(f"{sluice.work}/copy") == ("cp" in command), "bytes move on when nobody hears of it"

@@ -38,6 +38,7 @@ struct CommandRun: Sendable {
             case .success(var report):
                 report.isLimited = report.interrupted && stop == .limit
                 display.summarise(report)
+                if report.status == .done, let lost = display.lostEvents { throw lost }
                 guard report.interrupted else { return report.status }
                 Output.error.note("sluice: \(reason(stop)); state saved, run the same command to continue")
                 throw Ending(report.status, signal: stop == .signal(SIGINT) ? SIGINT : nil)

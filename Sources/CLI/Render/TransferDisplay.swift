@@ -19,6 +19,7 @@ final class TransferDisplay: Sendable {
     private let state: Mutex<State>
     /// Whether the last frame was drawn. Held while one is written, so that none comes after it.
     private let screen = Mutex(false)
+    private let lost = Mutex<OutputClosed?>(nil)
 
     /// Ten frames a second: more is flicker.
     private static let frame = Duration.milliseconds(100)
@@ -51,7 +52,7 @@ final class TransferDisplay: Sendable {
 
     /// An error that does not end the command.
     func report(_ error: SluiceError) {
-        if presentation.style == .json { Output.standard.note(JSONEvents.error(error).text) }
+        if presentation.style == .json { event(JSONEvents.error(error).text) }
         say("sluice: \(error)")
     }
 
@@ -59,6 +60,18 @@ final class TransferDisplay: Sendable {
     static let batch = 512
     /// How long an event may wait for others: to wake for each one would cost more than thousands of small files do.
     private static let glance = Duration.milliseconds(25)
+
+    /// Lines of JSON. Bytes go on moving when nobody can read of it; `lostEvents` tells at the end.
+    private func event(_ text: String) {
+        do {
+            try Output.standard.line(text)
+        } catch {
+            lost.withLock { $0 = $0 ?? error }
+        }
+    }
+
+    /// Why events could not be written; nil if all were, or if their reader left.
+    var lostEvents: OutputClosed? { lost.withLock { $0?.isReaderGone == false ? $0 : nil } }
 
     /// Shows events until the stream is closed.
     func show(_ events: EventSubscription) async {
@@ -99,7 +112,8 @@ final class TransferDisplay: Sendable {
             }
         }
         if lines.isEmpty { return }
-        (presentation.style == .json ? Output.standard : Output.error).note(lines.joined(separator: "\n"))
+        let said = lines.joined(separator: "\n")
+        if presentation.style == .json { event(said) } else { Output.error.note(said) }
     }
 
     private func isWanted(_ notice: Notice, _ model: ProgressModel) -> Bool {
@@ -165,7 +179,7 @@ final class TransferDisplay: Sendable {
         let now = time.now()
         let model = state.withLock { $0.model }
         switch presentation.style {
-        case .json: Output.standard.note(JSONEvents.summary(model, report, at: now).text)
+        case .json: event(JSONEvents.summary(model, report, at: now).text)
         case .bars, .lines: if !presentation.quiet { Output.error.note(text.summary(model, report, at: now)) }
         }
     }
