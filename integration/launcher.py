@@ -17,8 +17,8 @@ def main():
     os.set_inheritable(report, False)
     setpriv = shutil.which("setpriv")
     command = [setpriv, "--pdeathsig", "KILL", "--", *argv] if setpriv else argv
-    # A shell ignores SIGINT in what it starts in the background, and the program would keep to that.
-    pid = os.posix_spawn(command[0], command, os.environ, setsigdef=[signal.SIGINT])
+    # A shell ignores SIGINT in what it starts in the background, nohup SIGHUP, and the program would keep to that.
+    pid = os.posix_spawn(command[0], command, os.environ, setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     os.write(report, f"pid {pid}\n".encode())
     _, status, usage = os.wait4(pid, 0)
     code = os.waitstatus_to_exitcode(status)

@@ -82,11 +82,14 @@ extension StateStore {
                     finished_at = CASE WHEN wanted = 'cancelled' OR :state = 'failed' THEN :now END,
                     not_before = CASE WHEN wanted IS NULL THEN :due END,
                     error_code = :code, error_message = :message, error_remedy = :remedy,
+                    attempts = CASE WHEN :paused THEN max(attempts - 1, 0) ELSE attempts END,
                     wanted = NULL, owner = NULL, boot = NULL, lease_until = NULL, deaths = 0
                 WHERE id = :id AND fence = :fence AND owner = :owner AND state = 'running'
                 """,
                 [
-                    "state": end.rawValue, "now": now, "due": delay.map { now + $0 }, "code": error.code.rawValue,
+                    // A pause that the host asked for is no failed attempt, in whichever process.
+                    "paused": error.gaveSlotUp, "state": end.rawValue, "now": now, "due": delay.map { now + $0 },
+                    "code": error.code.rawValue,
                     "message": Self.text(of: error), "remedy": error.remedy, "id": claim.id.value,
                     "fence": claim.fence, "owner": registry.name,
                 ]

@@ -93,6 +93,10 @@ struct CommandLineTests {
         #expect(RunReport(failures: [.notFound: 1], interrupted: true).status == .interrupted)
         #expect(RunReport(failures: [.notFound: 1], interrupted: true, isLimited: true).status == .limit)
         #expect(RunReport(failures: [.notFound: 1], isLimited: true).status == .notFound)
+        #expect(RunReport(states: [.done: 2, .skipped: 1]).status == .done)
+        #expect(RunReport(states: [.done: 2, .paused: 1]).status == .someFailed)
+        #expect(RunReport(states: [.cancelled: 1]).status == .someFailed)
+        #expect(RunReport(states: [.cancelled: 1], failures: [.notFound: 1]).status == .notFound)
     }
 
     @Test(

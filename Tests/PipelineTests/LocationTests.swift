@@ -119,6 +119,7 @@ struct RedactTests {
             ("https://u:se/cr@et@h/p", "https://h/p"), ("https://u:s?cret@h/p", "https://h/p"),
             ("https://u:s#cret@h/p", "https://h/p"), ("https://[::1]:80/@a", "https://[::1]:80/@a"),
             ("https://h:80/@a", "https://h:80/@a"), ("https://u@h:x/p@q", "https://q"),
+            ("http://[SECRET:x/y@h:1/x", "http://h:1/x"),
             ("https://h/?token&\u{200D}a=b", "https://h/?…&\\u{200d}a=…"), ("https://h/@a", "https://h/@a"),
         ]
     )

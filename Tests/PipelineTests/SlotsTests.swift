@@ -19,13 +19,13 @@ import Testing
     func follow(_ ends: Int, _ expected: Int) {
         var slots = SlotsTests.slots(ends: ends)
         #expect(of(&slots) { $0.recentEnds(at: .milliseconds(100_900)) } == ends)
-        #expect(of(&slots) { $0.count(at: .milliseconds(100_900)) } == expected)
+        #expect(of(&slots) { $0.count(long: 0, at: .milliseconds(100_900)) } == expected)
     }
 
     @Test("What ended more than a second ago is forgotten, even after a long silence", arguments: [2, 3600])
     func forget(_ seconds: Int) {
         var slots = SlotsTests.slots(ends: 200)
-        #expect(of(&slots) { $0.count(at: .seconds(100 + seconds)) } == 4)
+        #expect(of(&slots) { $0.count(long: 0, at: .seconds(100 + seconds)) } == 4)
         slots.ended(at: .seconds(100 + seconds))
         #expect(of(&slots) { $0.recentEnds(at: .seconds(100 + seconds)) } == 1)
     }
@@ -42,17 +42,28 @@ import Testing
     func long() {
         var slots = SlotsTests.slots(ends: 200)
         let now = Duration.milliseconds(100_900)
-        #expect(of(&slots) { $0.mayStart(size: 1 << 40, beside: 3, at: now) })
-        #expect(!of(&slots) { $0.mayStart(size: Slots.shortObject + 1, beside: 4, at: now) })
-        #expect(of(&slots) { $0.mayStart(size: Slots.shortObject, beside: 31, at: now) })
-        #expect(of(&slots) { $0.mayStart(size: nil, beside: 31, at: now) })
-        #expect(!of(&slots) { $0.mayStart(size: nil, beside: 32, at: now) })
+        #expect(of(&slots) { $0.mayStart(size: 1 << 40, beside: 3, long: 0, at: now) })
+        #expect(!of(&slots) { $0.mayStart(size: Slots.shortObject + 1, beside: 4, long: 0, at: now) })
+        #expect(of(&slots) { $0.mayStart(size: Slots.shortObject, beside: 31, long: 0, at: now) })
+        #expect(of(&slots) { $0.mayStart(size: nil, beside: 31, long: 0, at: now) })
+        #expect(!of(&slots) { $0.mayStart(size: nil, beside: 32, long: 0, at: now) })
+    }
+
+    @Test(
+        "Once as many as usual turned out to be long, nothing of unknown length takes an extra slot",
+        arguments: 0...6
+    )
+    func turnedOutLong(_ count: Int) {
+        var slots = SlotsTests.slots(ends: 200)
+        let now = Duration.milliseconds(100_900)
+        #expect(of(&slots) { $0.mayStart(size: nil, beside: 10, long: count, at: now) } == (count < 4))
+        #expect(of(&slots) { $0.count(long: count, at: now) } == (count < 4 ? 32 : 4))
     }
 
     @Test("A number that was asked for is a limit, however short the transfers are")
     func limit() {
         var slots = Slots(usual: 4, most: 4)
         for _ in 0..<1000 { slots.ended(at: .seconds(1)) }
-        #expect(of(&slots) { $0.count(at: .seconds(1)) } == 4)
+        #expect(of(&slots) { $0.count(long: 0, at: .seconds(1)) } == 4)
     }
 }

@@ -25,6 +25,20 @@ import Testing
         policy: OverwritePolicy,
         step: TransferPreview.Step?
     ) throws {
+        try check(there, published, recorded, policy, step, comparesBytes: true)
+        // Where nobody compares bytes, what they would tell is refused or replaced unseen.
+        let blind = step != .compare ? step : policy == .overwrite ? .replace : nil
+        try check(there, published, recorded, policy, blind, comparesBytes: false)
+    }
+
+    private func check(
+        _ there: UInt64?,
+        _ published: Digest?,
+        _ recorded: Digest?,
+        _ policy: OverwritePolicy,
+        _ step: TransferPreview.Step?,
+        comparesBytes: Bool
+    ) throws {
         let request = TransferRequest(source: "https://h/a", target: "s3://b/a", overwrite: policy, host: "https://h")
         let info = ObjectInfo(
             size: 5,
@@ -36,11 +50,13 @@ import Testing
             StoredObject(location: "s3://b/a", size: $0, fingerprint: "f", recordedSHA256: recorded)
         }
         guard let step else {
-            let error = #expect(throws: SluiceError.self) { try TransferPreview.decide(request, info, existing) }
+            let error = #expect(throws: SluiceError.self) {
+                try TransferPreview.decide(request, info, existing, comparesBytes: comparesBytes)
+            }
             #expect(error?.code == .exists && error?.remedy?.contains("--overwrite") == true)
             return
         }
-        let preview = try TransferPreview.decide(request, info, existing)
+        let preview = try TransferPreview.decide(request, info, existing, comparesBytes: comparesBytes)
         #expect(preview.step == step && preview.size == 5)
     }
 }

@@ -69,6 +69,32 @@ import Testing
         fixture.expectNothingHeld(source)
     }
 
+    @Test("Where ranges cannot take it up, a broken read is left to a new run", arguments: [false, true])
+    func breaksWithoutRanges(published: Bool) async {
+        var script = FakeSource.Script()
+        script.startsOnOpen = true
+        script.breaks[1] = (1000, SluiceError(.network, "reset", retry: .backoff))
+        let source = FakeSource(TestBytes.make(5000), published: published, ranges: false, script: script)
+        let sink = FakeSink(.positioned)
+        let fixture = TransferFixture()
+        let failure = await fixture.failure(source, sink)
+        #expect(failure?.code == .network && failure?.retry == .backoff)
+        #expect(source.reads.count == 1, "a read of its own would be refused, and end the transfer for good")
+        #expect(sink.object() == nil && sink.unfinished == 0)
+        fixture.expectNothingHeld(source)
+    }
+
+    @Test("Bytes that come in many pieces hold one buffer, not one for each")
+    func manyPieces() async throws {
+        let bytes = TestBytes.make(30_000)
+        let source = source(bytes) { $0.chunk = 100 }
+        let sink = FakeSink(.positioned)
+        let fixture = TransferFixture()
+        _ = try await fixture.run(source, sink)
+        #expect(sink.object() == bytes)
+        #expect(fixture.resources.pool.usage.peak <= 4)
+    }
+
     @Test("A failure before the intent is written leaves nothing", arguments: ["write", "beginWhole"])
     func failsEarly(step: String) async {
         let source = source(TestBytes.make(4096))

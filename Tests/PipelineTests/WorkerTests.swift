@@ -118,6 +118,20 @@ final class FakeResolver: TransferResolver {
         #expect(mayBlock.withLock { $0 })
     }
 
+    @Test("A busy host keeps nothing from the others, however short its transfers were")
+    func busyHost() async throws {
+        let others = 40
+        for index in 0..<60 {
+            let isSlow = index >= 20
+            add("a\(index)", host: "https://a", priority: 1) { [sink = resolver.sink] _, _ in
+                if isSlow { await until { (0..<others).allSatisfy { sink.object("b\($0)") != nil } } }
+            }
+        }
+        for index in 0..<others { add("b\(index)", host: "https://b") }
+        let summary = try await worker(transfers: 4, perHost: 1).run(job: nil)
+        #expect(summary.states == [.done: 60 + others])
+    }
+
     @Test("One failure leaves the others alone")
     func oneFailure() async throws {
         let bad = add("bad") { _, _ in throw SluiceError(.notFound, "gone") }

@@ -1,8 +1,8 @@
 import SluiceBytes
-import SluicePipeline
 import SluiceTestSupport
 import Testing
 
+@testable import SluicePipeline
 @testable import SluiceState
 
 @Suite("The queue", .timeLimit(.minutes(10)))
@@ -146,6 +146,18 @@ struct QueueTests {
         #expect(row.errorRemedy == "look")
         #expect(try await state(ids[1]) == .queued)
         #expect(try await store.history(of: "https://a")?.failures == 1)
+    }
+
+    @Test("does not count a pause that the host asked for as an attempt")
+    func pauses() async throws {
+        _ = try await add(0..<1)
+        var error = SluiceError(.throttled, "429", retry: .after(.zero))
+        for isPause in [true, true, false, true] {
+            error.gaveSlotUp = isPause
+            let claim = try #require(try await store.claim(1).first)
+            try await store.fail(claim, error, retryAfter: .zero)
+        }
+        #expect(try await store.claim(1).first?.attempts == 1)
     }
 
     @Test("takes a finish again under the same fence, and refuses it under an older one")

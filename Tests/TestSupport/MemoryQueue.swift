@@ -133,7 +133,7 @@ public final class MemoryQueue: TransferQueue {
         try end("fail", claim) { row in
             row.error = error
             row.waits.append(retryAfter)
-            row.claim.attempts += 1
+            if !error.gaveSlotUp { row.claim.attempts += 1 }
             row.state = retryAfter != nil ? .delayed : error.retry == .park ? .parked : .failed
             row.due = now + (retryAfter ?? .zero)
         }

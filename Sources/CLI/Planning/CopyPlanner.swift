@@ -169,7 +169,8 @@ struct CopyPlanner: Sendable {
             settings: rules.settings,
             overwrite: rules.overwrite,
             expectedSHA256: rules.expectedSHA256?.lowercased(),
-            needsCommand: needsCommand || text == "-",
+            // Its standard output is as much the command's own as its standard input.
+            needsCommand: needsCommand || text == "-" || target.kind == .stream,
             host: object.host,
             size: size
         )

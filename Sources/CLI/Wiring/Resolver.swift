@@ -41,7 +41,7 @@ final class Resolver: TransferResolver {
     func resolve(_ request: TransferRequest) async throws -> (source: any SourceObject, target: any SinkTarget) {
         let registries = try registries(request.settings, isOwn: request.needsCommand)
         let kept = secrets.withLock { $0[request.source] }
-        if request.needsCommand, kept == nil, request.source != "-" {
+        if request.needsCommand, kept == nil, request.source != "-", request.target != "-" {
             throw SluiceError(
                 .notAuthorised,
                 object: request.source,

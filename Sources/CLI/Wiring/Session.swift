@@ -136,7 +136,12 @@ struct RunReport: Sendable, Equatable {
     var failed: Int { failures.values.reduce(0, +) }
 
     var status: ExitStatus {
-        guard interrupted else { return .of(failures: failures.keys) }
+        guard interrupted else {
+            let status = ExitStatus.of(failures: failures.keys)
+            // What the user held or ended meanwhile is not done either.
+            let held = states[.paused, default: 0] + states[.cancelled, default: 0]
+            return status == .done && held > 0 ? .someFailed : status
+        }
         return isLimited ? .limit : .interrupted
     }
 }

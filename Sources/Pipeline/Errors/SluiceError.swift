@@ -42,7 +42,7 @@ public struct SluiceError: Error, Sendable, CustomStringConvertible {
     /// The failure below this one, as text.
     public var cause: String?
     /// Whether the transfer only leaves its slot to others until the host may be asked again.
-    var gaveSlotUp = false
+    public internal(set) var gaveSlotUp = false
 
     /// An error from its parts.
     public init(

@@ -17,7 +17,7 @@ struct RunHistory: Sendable {
 
     /// When the transfer runs again as a whole after `error`; nil: not by itself.
     mutating func retryAfter(_ claim: ClaimedTransfer, _ error: SluiceError) -> Duration? {
-        guard claim.attempts + 1 - pausesForgiven(claim, error) < runs else { return nil }
+        guard claim.attempts + failuresNow(claim, error) < runs else { return nil }
         switch error.retry {
         case .never, .park: return nil
         case .immediately: return .zero
@@ -28,12 +28,11 @@ struct RunHistory: Sendable {
         }
     }
 
-    /// How many of the attempts are no failures but pauses of the host. It may pause so often and for so long as it
-    /// likes, but not for ever: as many pauses as failures are borne within a run count as one.
-    private mutating func pausesForgiven(_ claim: ClaimedTransfer, _ error: SluiceError) -> Int {
+    /// What counts beside the attempts of the row, of which pauses are none. A host may pause so often and for so long
+    /// as it likes, but not for ever: as many pauses as failures are borne within a run count as one.
+    private mutating func failuresNow(_ claim: ClaimedTransfer, _ error: SluiceError) -> Int {
         if error.gaveSlotUp { pauses[claim.id, default: 0] += 1 }
-        let count = pauses[claim.id] ?? 0
-        return count - count / patience
+        return (error.gaveSlotUp ? 0 : 1) + (pauses[claim.id] ?? 0) / patience
     }
 
     private mutating func mayRestart(_ claim: ClaimedTransfer) -> Bool {

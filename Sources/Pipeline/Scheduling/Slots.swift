@@ -31,13 +31,16 @@ struct Slots: Sendable {
         return ends.reduce(0, +)
     }
 
-    /// How many may run.
-    mutating func count(at now: Duration) -> Int { min(most, max(usual, recentEnds(at: now) / Slots.endsPerSlot)) }
+    /// How many may run, `long` of which turned out to be long: when those fill the usual slots there are no others.
+    mutating func count(long: Int, at now: Duration) -> Int {
+        long >= usual ? usual : min(most, max(usual, recentEnds(at: now) / Slots.endsPerSlot))
+    }
 
-    /// Whether one more of this length may start beside `running` others: a long one never takes an extra slot.
-    mutating func mayStart(size: UInt64?, beside running: Int, at now: Duration) -> Bool {
+    /// Whether one more of this length may start beside `running` others: one that is known to be long never takes an
+    /// extra slot.
+    mutating func mayStart(size: UInt64?, beside running: Int, long: Int, at now: Duration) -> Bool {
         if running < usual { return true }
-        return (size ?? 0) <= Slots.shortObject && running < count(at: now)
+        return (size ?? 0) <= Slots.shortObject && running < count(long: long, at: now)
     }
 
     private mutating func advance(to now: Duration) {

@@ -7,6 +7,8 @@ public final class Worker: Sendable {
         let claim: ClaimedTransfer
         let cancel: CancelSwitch
         let drain: Drain
+        /// Known from the queue, or since the first look.
+        var isLong: Bool
 
         /// Asks for an end in good order.
         func stop() {
@@ -27,6 +29,8 @@ public final class Worker: Sendable {
         var failure: (any Error)?
         var slots: Slots
         var history: RunHistory
+
+        var long: Int { running.values.count { $0.isLong } }
     }
 
     private let queue: any TransferQueue
@@ -140,21 +144,24 @@ public final class Worker: Sendable {
     /// Short transfers are claimed ahead, so that a claim's sync is shared; long ones are left to other workers.
     private func claimMore(_ job: JobID?) async throws {
         let now = resources.time.now()
-        let (slots, ready, ahead, running) = state.withLock { state in
-            (
-                state.slots.count(at: now), state.ready, min(64, state.slots.recentEnds(at: now)),
-                state.running.values.map(\.claim)
-            )
+        let (free, ahead, ready, running) = state.withLock { state in
+            let slots = state.slots.count(long: state.long, at: now)
+            let isShort = state.long < configuration.transfers
+            let ahead = isShort ? min(64, state.slots.recentEnds(at: now)) : 0
+            return (slots - state.running.count, ahead, state.ready, state.running.values.map(\.claim))
         }
-        let free = slots - running.count
-        guard free > ready.count else { return }
+        if ahead == 0, ready.count > max(0, free) { return try await releaseReady() }
         var hosts: [String: Int] = [:]
-        for claim in running + ready { hosts[claim.request.host, default: 0] += 1 }
+        for claim in running { hosts[claim.request.host, default: 0] += 1 }
+        // Those whose host is busy wait for it, and keep nothing from the other hosts.
+        let startable = ready.count { hosts[$0.request.host, default: 0] < configuration.perHost ?? .max }
+        guard free > startable else { return }
+        for claim in ready { hosts[claim.request.host, default: 0] += 1 }
         // What is claimed now would come to a host that wants to be left alone, and go back.
-        let perHost = (configuration.perHost ?? slots) + ahead
+        let perHost = configuration.perHost ?? (running.count + free + ahead)
         for host in resources.hosts.paused { hosts[host] = perHost }
         let claims = try await queue.claim(
-            limit: free + ahead - ready.count,
+            limit: free + ahead - startable,
             job: job,
             perHost: perHost,
             running: hosts
@@ -172,7 +179,12 @@ public final class Worker: Sendable {
             for entry in state.running.values { hosts[entry.claim.request.host, default: 0] += 1 }
             // In order: a long one that must wait is not overtaken for ever by the short ones behind it.
             guard let index = state.ready.firstIndex(where: { hosts[$0.request.host, default: 0] < perHost }),
-                state.slots.mayStart(size: state.ready[index].request.size, beside: state.running.count, at: now)
+                state.slots.mayStart(
+                    size: state.ready[index].request.size,
+                    beside: state.running.count,
+                    long: state.long,
+                    at: now
+                )
             else { return nil }
             return state.ready.remove(at: index)
         }
@@ -187,7 +199,8 @@ public final class Worker: Sendable {
     }
 
     private func start(_ claim: ClaimedTransfer, in group: inout ThrowingTaskGroup<Void, any Error>) {
-        let entry = Running(claim: claim, cancel: CancelSwitch(), drain: Drain())
+        let isLong = claim.request.size ?? 0 > Slots.shortObject
+        let entry = Running(claim: claim, cancel: CancelSwitch(), drain: Drain(), isLong: isLong)
         let stopping = state.withLock { state in
             state.running[claim.id] = entry
             return state.stopping
@@ -234,7 +247,8 @@ public final class Worker: Sendable {
                     journal: self.queue.journal(of: claim),
                     resources: resources,
                     limits: self.configuration.limits,
-                    drain: entry.drain
+                    drain: entry.drain,
+                    onSize: { size in self.state.withLock { $0.running[claim.id]?.isLong = size > Slots.shortObject } }
                 )
                 return try await runner.run()
             }

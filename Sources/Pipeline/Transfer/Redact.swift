@@ -100,7 +100,8 @@ private enum Userinfo {
 
     /// `HOST`, `HOST:PORT` or `[ADDRESS]…`.
     private static func isHost(_ text: ArraySlice<UInt8>) -> Bool {
-        guard text.first != UInt8(ascii: "["), let colon = text.firstIndex(of: UInt8(ascii: ":")) else { return true }
+        if text.first == UInt8(ascii: "["), text.contains(UInt8(ascii: "]")) { return true }
+        guard let colon = text.firstIndex(of: UInt8(ascii: ":")) else { return true }
         return text[(colon + 1)...].allSatisfy { (48...57).contains($0) }
     }
 }

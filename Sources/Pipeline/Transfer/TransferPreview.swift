@@ -46,22 +46,26 @@ public struct TransferPreview: Sendable, Hashable {
         if existing == nil, request.size != nil || !source.readsAhead {
             return TransferPreview(.copy, size: request.size)
         }
+        // As the transfer does: a file is compared when it is written, a file of this machine is read beforehand.
+        let isPositioned = try await target.capabilities.shape == .positioned
+        let comparesBytes = isPositioned || (source.host == "file" && existing?.recordedSHA256 != nil)
         guard source.readsAhead else {
             let unseen = ObjectInfo(size: nil, pin: .weak(size: nil, modified: nil), supportsRanges: false)
-            return try decide(request, unseen, existing)
+            return try decide(request, unseen, existing, comparesBytes: comparesBytes)
         }
         let options = ReadOptions(pool: resources.pool)
         let opened = try await retrying.run(host: source.host, object: source.location) {
             try await source.open(prefetch: 0, options: options)
         }
         opened.stream?.cancel()
-        return try decide(request, opened.info, existing)
+        return try decide(request, opened.info, existing, comparesBytes: comparesBytes)
     }
 
     static func decide(
         _ request: TransferRequest,
         _ info: ObjectInfo,
-        _ existing: StoredObject?
+        _ existing: StoredObject?,
+        comparesBytes: Bool
     ) throws -> TransferPreview {
         guard let existing else { return TransferPreview(.copy, size: info.size) }
         if request.overwrite == .skip {
@@ -74,7 +78,8 @@ public struct TransferPreview: Sendable, Hashable {
         }
         let lengths = "\(existing.size) bytes; the source has " + (info.size.map { "\($0)" } ?? "an unknown number of")
         let differs = (info.size ?? existing.size) != existing.size
-        guard differs || (expected != nil && existing.recordedSHA256 != nil) else {
+        let isKnown = differs || (expected != nil && existing.recordedSHA256 != nil)
+        guard isKnown || !comparesBytes else {
             let note = "an object of the same length is there already, and only its bytes tell whether it is the same"
             return TransferPreview(.compare, size: info.size, note: note)
         }
@@ -82,10 +87,14 @@ public struct TransferPreview: Sendable, Hashable {
             throw SluiceError(
                 .exists,
                 object: existing.location,
-                "something else is there already (\(lengths))",
+                (isKnown
+                    ? "something else is there already"
+                    : "an object of the same length is there already, and no digest tells whether it is the same")
+                    + " (\(lengths))",
                 remedy: "give --overwrite to replace it or --no-clobber to leave it"
             )
         }
-        return TransferPreview(.replace, size: info.size, note: "something else is there (\(lengths))")
+        let what = isKnown ? "something else is there" : "an object of the same length is there"
+        return TransferPreview(.replace, size: info.size, note: "\(what) (\(lengths))")
     }
 }

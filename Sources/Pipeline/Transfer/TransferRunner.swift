@@ -15,6 +15,7 @@ public struct TransferRunner: Sendable {
     let resources: PipelineResources
     let limits: TransferLimits
     let drain: Drain
+    private let onSize: @Sendable (UInt64) -> Void
 
     /// A runner for a claim whose locations were resolved.
     public init(
@@ -24,7 +25,8 @@ public struct TransferRunner: Sendable {
         journal: any TransferJournal,
         resources: PipelineResources,
         limits: TransferLimits,
-        drain: Drain = Drain()
+        drain: Drain = Drain(),
+        onSize: @escaping @Sendable (UInt64) -> Void = { _ in }
     ) {
         self.claim = claim
         self.source = source
@@ -33,6 +35,7 @@ public struct TransferRunner: Sendable {
         self.resources = resources
         self.limits = limits
         self.drain = drain
+        self.onSize = onSize
     }
 
     /// Moves the object, and returns only when it is proven at the sink.
@@ -65,7 +68,10 @@ public struct TransferRunner: Sendable {
         _ capabilities: SinkCapabilities
     ) async throws -> TransferOutcome {
         let info = opened.info
-        if let size = info.size { resources.events.publish(.size(size), of: claim.id) }
+        if let size = info.size {
+            resources.events.publish(.size(size), of: claim.id)
+            onSize(size)
+        }
         let expected = try expectedDigest(info)
 
         // An earlier run may have committed and died before it could say so.

@@ -20,18 +20,18 @@ struct WholeMover {
         let memory = try await admit(look)
         defer { memory.release() }
         runner.phase(.moving)
-        guard let chunks = try await fetch(look, size) else { return nil }
+        guard let whole = try await fetch(look, size) else { return nil }
         let request = CommitRequest(
             size: size,
-            sha256: RunningDigest.hash(.sha256, of: chunks),
-            digests: context.capabilities.objectDigests.map { RunningDigest.hash($0, of: chunks) },
+            sha256: RunningDigest.hash(.sha256, of: [whole]),
+            digests: context.capabilities.objectDigests.map { RunningDigest.hash($0, of: [whole]) },
             receipts: []
         )
         try await runner.verify(request, plan.expected, context)
 
         try context.drain.hold()
         defer { context.drain.letGo() }
-        let session = try await write(chunks)
+        let session = try await write(whole)
         runner.phase(.committing)
         do {
             try await context.journal.begin(
@@ -54,62 +54,74 @@ struct WholeMover {
         }
     }
 
+    /// What is gathered, beside what a stream holds.
     private func admit(_ look: FirstLook) async throws -> MemoryReservation {
-        let bytes = SequentialMover.memory(part: 0, isPositioned: true)
+        let bytes = UInt64(BufferPool.chunkCapacity) + SequentialMover.memory(part: 0, isPositioned: true)
         if let admitted = look.takeMemory(bytes) { return admitted }
         return try await context.resources.budget.reserve(bytes)
     }
 
-    /// The whole object, from the read that the first look began, or from a read of its own.
-    private func fetch(_ look: FirstLook, _ size: UInt64) async throws -> [Chunk]? {
+    /// The whole object, from the read that the first look began; nil if that brought too little, and ranges can take
+    /// it up. Where they cannot, a new run has to ask anew.
+    private func fetch(_ look: FirstLook, _ size: UInt64) async throws -> Chunk? {
+        guard let first = look.takeStream(from: 0, to: size) else { return nil }
+        defer { first.stream.cancel() }
         do {
-            let stream: any ByteStream
-            if let first = look.takeStream(from: 0, to: size) {
-                stream = first.stream
-            } else {
-                look.drop()
-                let range = ByteRange(0, size)
-                stream = try await context.source.read(range, of: context.info, options: context.readOptions)
+            return try await gather(first.stream, size)
+        } catch let error as SluiceError {
+            let info = context.info
+            guard info.supportsRanges, info.pin.isStrong || plan.expected != nil else { throw error }
+            switch error.retry {
+            case .backoff, .immediately, .after: return nil
+            case .never, .restart, .park: throw error
             }
-            defer { stream.cancel() }
-            return try await gather(stream, size)
-        } catch let error as SluiceError where error.retry == .backoff || error.retry == .immediately {
-            return nil
         }
     }
 
-    /// A source's stream ends after the length that was asked for, or throws.
-    private func gather(_ stream: any ByteStream, _ size: UInt64) async throws -> [Chunk] {
-        var chunks: [Chunk] = []
+    /// Bytes that come in many small pieces are copied together: each piece holds a whole buffer.
+    private func gather(_ stream: any ByteStream, _ size: UInt64) async throws -> Chunk {
         let arrived = SentCounter(context.meter)
         do {
-            while let chunk = try await stream.next() {
-                context.meter.received(chunk.count)
-                arrived.add(chunk.count)
-                chunks.append(chunk)
+            var whole = try await next(stream, arrived)
+            if let first = whole, UInt64(first.count) < size {
+                var builder = context.resources.pool.makeBuilder()
+                whole = nil
+                var piece: Chunk? = first
+                while let bytes = piece {
+                    _ = bytes.withBytes { builder.append($0) }
+                    piece = nil
+                    piece = try await next(stream, arrived)
+                }
+                whole = builder.freeze()
+            } else {
+                // Only the stream's own end proves that this was all.
+                _ = try await next(stream, arrived)
             }
-            guard arrived.total == size else {
+            guard let whole, arrived.total == size, UInt64(whole.count) == size else {
                 throw SluiceError(.truncated, "\(arrived.total) bytes came of \(size)", retry: .backoff)
             }
-            return chunks
+            return whole
         } catch {
             context.meter.unsent(arrived.total)
             throw error
         }
     }
 
+    private func next(_ stream: any ByteStream, _ arrived: SentCounter) async throws -> Chunk? {
+        let chunk = try await stream.next()
+        context.meter.received(chunk?.count ?? 0)
+        if let chunk { arrived.add(chunk.count) }
+        return chunk
+    }
+
     /// Bytes under a temporary name.
-    private func write(_ chunks: [Chunk]) async throws -> any SinkSession {
+    private func write(_ whole: Chunk) async throws -> any SinkSession {
         let session = try await context.retrying.run(host: context.target.host, object: context.target.location) {
             try await context.target.begin(plan)
         }
         do {
-            var offset: UInt64 = 0
-            for chunk in chunks {
-                try await session.write(chunk, at: offset)
-                offset += UInt64(chunk.count)
-                context.meter.settle(UInt64(chunk.count), alreadySent: UInt64(chunk.count))
-            }
+            try await session.write(whole, at: 0)
+            context.meter.settle(UInt64(whole.count), alreadySent: UInt64(whole.count))
             return session
         } catch {
             await session.abort()
