@@ -32,7 +32,7 @@ final class StoreFixture: Sendable {
     let pool = BufferPool(retained: 1)
 
     init(operations: ScriptedOperations = ScriptedOperations()) throws {
-        directory = try TemporaryDirectory()
+        directory = try TemporaryDirectory(inMemory: true)
         self.operations = operations
     }
 

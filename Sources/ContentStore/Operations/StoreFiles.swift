@@ -159,12 +159,23 @@ struct StoreFiles: Sendable {
         do throws(SystemFailure) {
             return try operations.create(entry.name, in: entry.directory.descriptor)
         } catch {
+            if error.number == ENOENT { throw swept(entry) }
             guard error.number == EEXIST else { throw SluiceError(error, "make", object: entry.path) }
         }
         try remove(entry)
         return try attempt("make", entry.path) { () throws(SystemFailure) in
             try operations.create(entry.name, in: entry.directory.descriptor)
         }
+    }
+
+    private func swept(_ entry: StoreEntry) -> SluiceError {
+        SluiceError(
+            .leased,
+            object: entry.path,
+            "the directory to make it in is gone: a collection sweeps what was silent for days",
+            remedy: "Run the command again",
+            retry: .restart
+        )
     }
 
     /// Writes a whole file under a new name, with its bytes durable; its name is not yet.

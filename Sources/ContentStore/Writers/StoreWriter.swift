@@ -14,6 +14,7 @@ package final class StoreWriter: Sendable {
         /// The file behind the lease's name, and when it was last known to be fresh, by the monotonic clock.
         var file: OwnedDescriptor?
         var renewed: Duration
+        var staging: StoreDirectory
         /// How often the lease had run out.
         var lapses = 0
         var number = 0
@@ -21,8 +22,6 @@ package final class StoreWriter: Sendable {
 
     package let store: ContentStore
     package let id: StoreName
-    let staging: StoreDirectory
-    let clock: StoreClock
     let timeToLive: Duration
     private let tool: String
     private let state: Mutex<State>
@@ -30,6 +29,10 @@ package final class StoreWriter: Sendable {
     private let writing = Mutex(())
 
     var files: StoreFiles { store.files }
+
+    var staging: StoreDirectory { state.withLock { $0.staging } }
+
+    var clock: StoreClock { StoreClock(files: files, directory: staging, time: store.time) }
 
     /// Takes a lease that pins `pins`; do it before the first question whether a blob is there.
     ///
@@ -45,9 +48,8 @@ package final class StoreWriter: Sendable {
         self.tool = tool
         self.timeToLive = min(max(timeToLive, .seconds(1)), .seconds(Lease.longestTimeToLive))
         id = ContentStore.randomName()
-        staging = try store.files.makeDirectory(id, in: store.layout.staging)
-        clock = StoreClock(files: store.files, directory: staging, time: store.time)
-        state = Mutex(State(pins: Set(pins.map(BlobKey.init)), renewed: store.time.now()))
+        let staging = try store.files.makeDirectory(id, in: store.layout.staging)
+        state = Mutex(State(pins: Set(pins.map(BlobKey.init)), renewed: store.time.now(), staging: staging))
         try write()
         let skew = try clock.skew()
         if skew.isTooLarge { store.files.notice(.clockSkew(skew)) }
@@ -136,6 +138,7 @@ package final class StoreWriter: Sendable {
                 remedy: "Copy fewer files at once"
             )
         }
+        try keepStaging()
         let lease = Lease.ofThisProcess(id, tool: tool, timeToLive: timeToLive, pins: pins)
         let temporary = temporary(".lease")
         let file = try files.write(try lease.encoded(), to: temporary)
@@ -148,5 +151,11 @@ package final class StoreWriter: Sendable {
             state.file = file
             state.renewed = started
         }
+    }
+    /// The directory is swept with a lease that was forgotten: a writer that slept for days has lost what was in it.
+    private func keepStaging() throws(SluiceError) {
+        guard try files.status(StoreEntry(id, in: store.layout.staging)) == nil else { return }
+        let made = try files.makeDirectory(id, in: store.layout.staging)
+        state.withLock { $0.staging = made }
     }
 }
