@@ -58,8 +58,10 @@ final class ScriptedOperations: StoreOperations {
     private let base = SystemOperations()
     private let state = Mutex(State())
 
-    init(_ script: @escaping @Sendable (Call, Int) -> Fault? = { _, _ in nil }) {
-        state.withLock { $0.script = script }
+    private let records: Bool
+
+    init(records: Bool = true) {
+        self.records = records
     }
 
     /// Everything so far.
@@ -231,7 +233,7 @@ final class ScriptedOperations: StoreOperations {
         let fault = state.withLock { state -> Fault? in
             if state.isStopped { return .stop }
             state.count += 1
-            state.calls.append(call)
+            if records { state.calls.append(call) }
             return state.script(call, state.count)
         }
         switch fault {
