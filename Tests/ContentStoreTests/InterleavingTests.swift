@@ -158,6 +158,39 @@ private final class SteppedWriter: Sendable {
         }
     }
 
+    /// Who looked before a blob was condemned, slept through both graces, published after the last look at the roots
+    /// and died at once has lost: docs/decisions/0003-content-store.md names this one gap, and there is no other.
+    @Test func `referenced data is never deleted: a writer dies after its manifest, in all orders of gates`()
+        async throws
+    {
+        for deal in Deal.all(gates: InterleavingTests.gates.count, 2, 0) {
+            let fixture = try StoreFixture()
+            let store = try fixture.fill()
+            // The manifest is its last step.
+            let writer = try SteppedWriter(fixture, "a", brings: false)
+            let rest = Locked(deal.tokens)
+            let proceed: @Sendable () throws -> Void = {
+                while let token = rest.withLock({ $0.isEmpty ? nil : $0.removeFirst() }), token > 0 {
+                    try writer.next()
+                    // With its pins in sight the blob would never have stayed in the trash.
+                    try fixture.removeLeases()
+                }
+            }
+            let gate: Collector.Gate = { phase in
+                if InterleavingTests.gates.contains(phase) { try proceed() }
+            }
+            try proceed()
+            try await fixture.collect(gate: gate)
+            fixture.advance(by: StoreFixture.grace)
+            try await fixture.collect(gate: gate)
+            while !rest.withLock({ $0.isEmpty }) { try proceed() }
+            let looked = deal.tokens.prefix { $0 == 0 }.count
+            let published = deal.tokens.count - 2 - deal.tokens.reversed().prefix { $0 == 0 }.count
+            let isTheGap = looked < 3 && published == InterleavingTests.gates.count
+            if !isTheGap { #expect(try fixture.lost(store).isEmpty, "\(deal)") }
+        }
+    }
+
     @Test func `locks and clocks are only hints: all orders of gates, with leases that no collection sees`()
         async throws
     {

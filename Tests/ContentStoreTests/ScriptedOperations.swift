@@ -124,6 +124,7 @@ final class ScriptedOperations: StoreOperations {
         try run(Call(kind: .makeDirectory, path: path(name, directory))) { () throws(SystemFailure) in
             try base.makeDirectory(name, in: directory)
         }
+        if let made = try? base.openDirectory(name, in: directory) { stamp(made, bytes: true) }
     }
 
     func names(in directory: OwnedDescriptor) throws(SystemFailure) -> [[UInt8]] {
