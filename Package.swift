@@ -18,6 +18,7 @@ let package = Package(
         .library(name: "SluiceTransport", targets: ["SluiceTransport"]),
         .library(name: "SluiceS3", targets: ["SluiceS3"]),
         .library(name: "SluiceState", targets: ["SluiceState"]),
+        .library(name: "SluiceContentStore", targets: ["SluiceContentStore"]),
         .library(name: "SluiceSources", targets: ["SluiceSources"]),
         .library(name: "SluiceSinks", targets: ["SluiceSinks"]),
     ],
@@ -81,6 +82,12 @@ let package = Package(
             name: "SluiceState",
             dependencies: ["SluiceBytes", "SluicePipeline", .product(name: "GRDB", package: "GRDB.swift")],
             path: "Sources/State",
+            swiftSettings: strict
+        ),
+        .target(
+            name: "SluiceContentStore",
+            dependencies: ["SluiceBytes", "SluicePipeline", "CLinux"],
+            path: "Sources/ContentStore",
             swiftSettings: strict
         ),
         .target(
@@ -154,6 +161,12 @@ let package = Package(
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
             path: "Tests/StateTests",
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "ContentStoreTests",
+            dependencies: ["SluiceContentStore", "SluicePipeline", "SluiceBytes", "SluiceTestSupport"],
+            path: "Tests/ContentStoreTests",
             swiftSettings: strict
         ),
         .testTarget(

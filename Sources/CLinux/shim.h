@@ -27,8 +27,8 @@ static inline int sluice_openat2(int directory, const char *path, uint64_t flags
 }
 
 // RENAME_NOREPLACE is 1 (linux/fs.h).
-static inline int sluice_rename_noreplace(int directory, const char *from, const char *to) {
-    return (int)syscall(SYS_renameat2, directory, from, directory, to, 1);
+static inline int sluice_rename_noreplace(int source, const char *from, int target, const char *to) {
+    return (int)syscall(SYS_renameat2, source, from, target, to, 1);
 }
 
 static inline int sluice_syncfs(int descriptor) { return (int)syscall(SYS_syncfs, descriptor); }

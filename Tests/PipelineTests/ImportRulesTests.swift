@@ -14,7 +14,7 @@ import Testing
         "Transport": ["SluiceBytes", "CCurl"],
         "S3": ["SluiceBytes", "SluiceTransport", "CLibXML2", "FoundationEssentials"],
         "State": ["SluiceBytes", "SluicePipeline", "GRDB", "FoundationEssentials"],
-        "ContentStore": ["SluiceBytes", "SluicePipeline", "CLinux"],
+        "ContentStore": ["SluiceBytes", "SluicePipeline", "CLinux", "FoundationEssentials"],
         "Remote": ["SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3"],
         "Sources": [
             "SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3", "SluiceRemote", "SluiceContentStore",

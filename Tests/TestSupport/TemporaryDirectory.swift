@@ -7,8 +7,12 @@ public final class TemporaryDirectory: Sendable {
     public let path: String
 
     /// Makes one below `TMPDIR` or `/tmp`.
-    public init() throws {
-        var template = Array("\(getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp")/sluice-test-XXXXXX".utf8CString)
+    ///
+    /// - Parameter inMemory: for tests that make thousands of small files and need no disk; where there is a tmpfs.
+    public init(inMemory: Bool = false) throws {
+        let usual = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        let parent = inMemory && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : usual
+        var template = Array("\(parent)/sluice-test-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw SystemFailure("mkdtemp", errno) }
         path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
     }

@@ -142,7 +142,9 @@ struct FileTemporary: Sendable {
     func publishNew(_ base: [UInt8]) throws(SystemFailure) {
         do {
             try SystemFailure.check("rename") {
-                name.withCPath { from in base.withCPath { sluice_rename_noreplace(directory.raw, from, $0) } }
+                name.withCPath { from in
+                    base.withCPath { sluice_rename_noreplace(directory.raw, from, directory.raw, $0) }
+                }
             }
         } catch let error where [EINVAL, ENOSYS, ENOTSUP].contains(error.number) {
             // renameat2(2): "EINVAL: the filesystem does not support one of the flags". A link never replaces.

@@ -1,0 +1,40 @@
+import SluiceBytes
+
+/// A SHA-256 in 32 bytes without a heap cell: a store has millions of them.
+package struct BlobKey: Hashable, Sendable, Comparable {
+    private let words: (UInt64, UInt64, UInt64, UInt64)
+
+    /// - Precondition: a SHA-256.
+    package init(_ digest: Digest) {
+        precondition(digest.algorithm == .sha256, "blobs are known by their SHA-256")
+        func word(_ index: Int) -> UInt64 {
+            digest.bytes[8 * index..<8 * index + 8].reduce(0) { $0 << 8 | UInt64($1) }
+        }
+        words = (word(0), word(1), word(2), word(3))
+    }
+
+    /// Nil unless `hex` is 64 lower-case digits: one blob has one name.
+    init?(hex: String) {
+        guard let digest = StoreName(hex.utf8)?.digest else { return nil }
+        self.init(digest)
+    }
+
+    package var digest: Digest {
+        let bytes = [words.0, words.1, words.2, words.3].flatMap { word in
+            (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(56 - 8 * $0)) }
+        }
+        guard let digest = Digest(.sha256, bytes: bytes) else { preconditionFailure("four words are 32 bytes") }
+        return digest
+    }
+
+    var hex: String { digest.hex }
+
+    package static func == (left: BlobKey, right: BlobKey) -> Bool { left.words == right.words }
+
+    package static func < (left: BlobKey, right: BlobKey) -> Bool { left.words < right.words }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(words.0)
+        hasher.combine(words.1)
+    }
+}

@@ -1,0 +1,164 @@
+import SluiceBytes
+import SluicePipeline
+
+/// What a collection may do, and how carefully.
+package struct CollectionOptions: Sendable {
+    /// The shortest time between the last change of a blob and its condemnation, and between that and its removal:
+    /// what a writer on another host may not have told yet, it tells within a day or two.
+    package static let shortestGrace = Duration.seconds(24 * 3600)
+
+    package var grace = Duration.seconds(48 * 3600)
+    /// No waiting: the user vouches that nobody writes, and no lease may be alive.
+    package var isExclusive = false
+    /// Goes on although most manifests, or all, have gone since the last run.
+    package var isForced = false
+    /// Says what would be done.
+    package var isDryRun = false
+
+    package init() {}
+
+    var condemnAfter: Duration { isExclusive ? .zero : max(grace, CollectionOptions.shortestGrace) }
+
+    /// The second wait outlasts every lease that was alive at the first look, and a day.
+    func removeAfter(longestTimeToLive: Duration) -> Duration {
+        isExclusive ? .zero : max(condemnAfter, longestTimeToLive + CollectionOptions.shortestGrace)
+    }
+}
+
+/// Why a collection ended before it touched anything.
+package enum CollectionDoubt: Hashable, Sendable {
+    case clocks(ClockSkew)
+    case noManifests(last: Int)
+    case fewManifests(now: Int, last: Int)
+    case liveLeases(Int)
+
+    func error(_ object: String) -> SluiceError {
+        switch self {
+        case .clocks(let skew):
+            SluiceError(
+                .unconfirmed,
+                object: object,
+                "nothing is collected: \(skew)",
+                remedy: "Set the wrong clock right; they may differ by five minutes",
+                retry: .park
+            )
+        case .noManifests(let last):
+            SluiceError(
+                .unconfirmed,
+                object: object,
+                "nothing is collected: no manifest is there, and the last run saw \(last)",
+                remedy: "Check that the mount shows all of the store; if it is meant to be empty, use --force"
+            )
+        case .fewManifests(let now, let last):
+            SluiceError(
+                .unconfirmed,
+                object: object,
+                "nothing is collected: \(now) manifests are there, and the last run saw \(last)",
+                remedy: "Check that the mount shows all of the store; if they were removed on purpose, use --force"
+            )
+        case .liveLeases(let count):
+            SluiceError(
+                .leased,
+                object: object,
+                "nothing is collected without waiting: \(count) writers are at work",
+                remedy: "Wait for them, or collect without --exclusive",
+                retry: .park
+            )
+        }
+    }
+}
+
+/// What keeps blobs, as one reading of all manifests and leases found it.
+struct CollectionRoots: Sendable {
+    var marked: Set<BlobKey> = []
+    var manifests = 0
+    var liveLeases = 0
+    var longestTimeToLive = Duration.zero
+
+    mutating func add(_ manifest: Manifest) {
+        manifests += 1
+        for file in manifest.files { marked.insert(BlobKey(file.digest)) }
+    }
+
+    /// Its pins count while its writer may still come to commit: the heartbeat, and a grace after it.
+    mutating func add(_ seen: SeenLease, grace: Duration) {
+        if seen.isAlive { liveLeases += 1 }
+        longestTimeToLive = max(longestTimeToLive, seen.lease.timeToLive)
+        if !seen.isForgotten(after: grace) { marked.formUnion(seen.lease.pins) }
+    }
+}
+
+/// Decides which blobs are condemned. Pure: it is told what was read, in the order in which it was read.
+struct CollectionPlan {
+    struct Candidate: Hashable, Sendable {
+        let key: BlobKey
+        let size: ByteCount
+        /// It has other names than the store's: removing it frees nothing.
+        let isHeldOutside: Bool
+        let inode: UInt64
+    }
+
+    private let options: CollectionOptions
+    private let now: StoreTime
+    private var roots: CollectionRoots
+    private(set) var candidates: [Candidate] = []
+    private(set) var blobs = 0
+
+    /// - Parameter now: read before anything else, so that every age is too small rather than too large.
+    init(_ roots: CollectionRoots, now: StoreTime, options: CollectionOptions) {
+        self.roots = roots
+        self.now = now
+        self.options = options
+    }
+
+    /// A blob was listed.
+    mutating func consider(_ key: BlobKey, _ status: FileStatus) {
+        blobs += 1
+        guard !roots.marked.contains(key), isOld(status) else { return }
+        candidates.append(
+            Candidate(
+                key: key,
+                size: ByteCount(status.size),
+                isHeldOutside: status.links > 1,
+                inode: status.inode
+            )
+        )
+    }
+
+    /// A last look before it is condemned: a writer may have linked it anew.
+    func stands(_ candidate: Candidate, _ status: FileStatus) -> Bool {
+        status.inode == candidate.inode && isOld(status)
+    }
+
+    private func isOld(_ status: FileStatus) -> Bool {
+        let age = StoreTime(newest: status).age(at: now)
+        // Without a wait, the clock's granularity would decide; the user vouched for the rest.
+        return options.isExclusive || age > options.condemnAfter
+    }
+
+    /// The roots were read once more, after the blobs: one listing may have been short, both together seldom are.
+    mutating func confirm(_ again: CollectionRoots) {
+        roots.marked.formUnion(again.marked)
+        candidates.removeAll { again.marked.contains($0.key) }
+    }
+
+    /// What forbids the collection.
+    ///
+    /// - Parameter last: the manifests that the last run saw; nil if none ever ran.
+    static func doubt(
+        _ first: CollectionRoots,
+        _ again: CollectionRoots,
+        last: Int?,
+        blobs: Int,
+        options: CollectionOptions
+    ) -> CollectionDoubt? {
+        let live = max(first.liveLeases, again.liveLeases)
+        if options.isExclusive, live > 0 { return .liveLeases(live) }
+        if options.isForced { return nil }
+        let now = min(first.manifests, again.manifests)
+        if now == 0, last ?? blobs > 0 { return .noManifests(last: last ?? 0) }
+        // More than half of them at once is a mount that does not show everything, far more often than a wish.
+        if let last, now < last, now < last - now { return .fewManifests(now: now, last: last) }
+        return nil
+    }
+}

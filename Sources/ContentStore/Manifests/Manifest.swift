@@ -1,0 +1,171 @@
+import SluiceBytes
+import SluicePipeline
+
+/// Which blobs make up one revision of something: the only lasting reason to keep a blob. Never changed once published.
+package struct Manifest: Hashable, Sendable {
+    /// Another name that a publisher has for the same bytes: `git-sha1`, `md5`, `etag`, `blake3`, …
+    package struct Alternate: Hashable, Sendable, Codable {
+        package let kind: String
+        package let value: String
+
+        package init(kind: String, value: String) {
+            self.kind = kind
+            self.value = value
+        }
+    }
+
+    /// One file.
+    package struct File: Hashable, Sendable {
+        /// Relative, as bytes.
+        package let path: ObjectKey
+        package let size: ByteCount
+        package let digest: Digest
+        package let alternates: [Alternate]
+        /// Where it can be fetched again; without credentials.
+        package let sources: [String]
+
+        package init(
+            path: ObjectKey,
+            size: ByteCount,
+            digest: Digest,
+            alternates: [Alternate] = [],
+            sources: [String] = []
+        ) {
+            self.path = path
+            self.size = size
+            self.digest = digest
+            self.alternates = alternates
+            self.sources = sources.map { Redact.location($0) }
+        }
+    }
+
+    package let name: ManifestName
+    /// In the order of their paths.
+    package let files: [File]
+
+    /// - Throws: `.unsafeName` for two files of one path, an empty path, one with a NUL or with `..`, and an absolute
+    ///   one; `.internalFault` for a digest that is no SHA-256.
+    package init(_ name: ManifestName, _ files: [File]) throws(SluiceError) {
+        self.name = name
+        self.files = files.sorted { $0.path < $1.path }
+        for (index, file) in self.files.enumerated() {
+            guard file.digest.algorithm == .sha256 else {
+                throw SluiceError(.internalFault, object: "\(file.path)", "its digest is \(file.digest)")
+            }
+            let isTwice = index > 0 && self.files[index - 1].path == file.path
+            guard !isTwice, Manifest.isRelative(file.path) else {
+                throw SluiceError(
+                    .unsafeName,
+                    object: "\(file.path)",
+                    isTwice ? "two files have this path" : "this path does not stay below a directory",
+                    remedy: "Leave the file out, or give it another name"
+                )
+            }
+        }
+    }
+
+    /// Each blob once, with its size.
+    var blobs: [BlobKey: ByteCount] {
+        Dictionary(files.map { (BlobKey($0.digest), $0.size) }) { first, _ in first }
+    }
+
+    private static func isRelative(_ path: ObjectKey) -> Bool {
+        let components = path.bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        return !path.bytes.isEmpty && path.bytes.count <= 4096 && !path.bytes.contains(0)
+            && components.allSatisfy { !$0.isEmpty && !$0.elementsEqual(".".utf8) && !$0.elementsEqual("..".utf8) }
+    }
+}
+
+// MARK: - JSON
+
+extension Manifest {
+    /// Room for a million files of 250 bytes.
+    static let limit = ByteCount.mebibytes(256)
+
+    private struct Form: Codable {
+        let version: Int
+        let kind: String
+        let name: String
+        let revision: String
+        let files: [FileForm]
+    }
+
+    private struct FileForm: Codable {
+        /// The path, or its bytes in hexadecimal digits where they are not UTF-8.
+        let path: String?
+        let pathHex: String?
+        let size: UInt64
+        let sha256: String
+        let alternates: [Alternate]?
+        let sources: [String]?
+
+        enum CodingKeys: String, CodingKey {
+            case path, size, sha256, alternates, sources
+            case pathHex = "path_hex"
+        }
+
+        init(_ file: File) {
+            path = file.path.losslessText
+            pathHex = path == nil ? TextEncoding.hex(file.path.bytes) : nil
+            size = file.size.bytes
+            sha256 = file.digest.hex
+            alternates = file.alternates.isEmpty ? nil : file.alternates
+            sources = file.sources.isEmpty ? nil : file.sources
+        }
+
+        /// Nil if it is not one that this program writes.
+        var file: File? {
+            let bytes = path.map { Array($0.utf8) } ?? pathHex.flatMap { TextEncoding.bytes(hex: $0) }
+            guard let bytes, (path == nil) != (pathHex == nil), let key = BlobKey(hex: sha256) else { return nil }
+            return File(
+                path: ObjectKey(bytes: bytes),
+                size: ByteCount(size),
+                digest: key.digest,
+                alternates: alternates ?? [],
+                sources: sources ?? []
+            )
+        }
+    }
+
+    func encoded() throws(SluiceError) -> [UInt8] {
+        let bytes = try StoreRecord.encode(
+            Form(
+                version: StoreRecord.version,
+                kind: name.kind,
+                name: name.name,
+                revision: name.revision,
+                files: files.map(FileForm.init)
+            )
+        )
+        guard UInt64(bytes.count) <= Manifest.limit.bytes else {
+            throw SluiceError(
+                .limit,
+                object: "\(name)",
+                "the manifest has \(bytes.count) bytes, and \(Manifest.limit) can be kept",
+                remedy: "Copy it in several parts, each under a name of its own"
+            )
+        }
+        return bytes
+    }
+
+    /// - Throws: `.badAnswer` for anything that this program would not have written under that name, `.unsupported`
+    ///   for a later form.
+    static func parse(_ bytes: [UInt8], _ name: ManifestName, _ object: String) throws(SluiceError) -> Manifest {
+        let form = try StoreRecord.decode(Form.self, bytes, object)
+        try StoreRecord.check(version: form.version, object)
+        guard form.kind == name.kind, form.name == name.name, form.revision == name.revision else {
+            let found = Printable.text(String("\(form.kind) \(form.name)@\(form.revision)".prefix(200)))
+            throw StoreRecord.damaged(object, "it is that of \(found)")
+        }
+        var files: [File] = []
+        for entry in form.files {
+            guard let file = entry.file else { throw StoreRecord.damaged(object, "a file's path or digest is none") }
+            files.append(file)
+        }
+        do throws(SluiceError) {
+            return try Manifest(name, files)
+        } catch {
+            throw StoreRecord.damaged(object, error.message, cause: error.object)
+        }
+    }
+}

@@ -1,0 +1,108 @@
+import SluiceBytes
+import SluicePipeline
+
+/// How a commit ended.
+package enum CommitOutcome: Hashable, Sendable {
+    /// The manifest is durable, and each of its blobs was opened after that.
+    case committed
+    /// These blobs are not there: bring them, and commit again.
+    case missing([Digest])
+}
+
+extension StoreWriter {
+    /// Publishes a manifest once all of its blobs are there, and proves afterwards that they still are.
+    ///
+    /// pin → open every blob → sync their names → manifest → open every blob again → head. A collection that did not
+    /// see the pins has condemned blobs between the two looks at the most: the second one links them back.
+    ///
+    /// - Parameter branch: a head to point to the manifest, at the end.
+    /// - Throws: `.exists` if another manifest has the name.
+    package func commit(_ manifest: Manifest, branch: String? = nil) throws(SluiceError) -> CommitOutcome {
+        var attempts = 0
+        while true {
+            try renew()
+            let lapses = lapses
+            let missing = try prepare(manifest)
+            if !missing.isEmpty { return .missing(missing) }
+            if let lapses, lapses == self.lapses { break }
+            // A process that slept here for longer than its lease knows nothing any more.
+            attempts += 1
+            if attempts == 3 { throw tooSlow(manifest) }
+        }
+        try publish(manifest)
+        let missing = try missing(manifest)
+        if !missing.isEmpty { return .missing(missing) }
+        if let branch { try point(branch, to: manifest.name) }
+        return .committed
+    }
+
+    /// Pins the blobs, opens each, and makes their names durable, whoever linked them. Returns what is missing.
+    func prepare(_ manifest: Manifest) throws(SluiceError) -> [Digest] {
+        try store.checkWritable()
+        try pin(manifest.files.map(\.digest))
+        let missing = try missing(manifest)
+        guard missing.isEmpty else { return missing }
+        if let failure = store.syncShards(of: Array(manifest.blobs.keys)).values.first { throw failure }
+        return []
+    }
+
+    /// What cannot be opened, or is not as long as the manifest says.
+    func missing(_ manifest: Manifest) throws(SluiceError) -> [Digest] {
+        var missing: [Digest] = []
+        for (key, size) in manifest.blobs.sorted(by: { $0.key < $1.key }) {
+            let digest = key.digest
+            guard let found = try store.open(digest) else {
+                missing.append(digest)
+                continue
+            }
+            if found.size == size { continue }
+            // A damaged one is set aside, and is missing then.
+            let shard = try store.makeShard(of: digest)
+            if try !store.isSound(StoreEntry(.blob(digest), in: shard), digest, size: size) { missing.append(digest) }
+        }
+        return missing
+    }
+
+    func publish(_ manifest: Manifest) throws(SluiceError) {
+        let bytes = try manifest.encoded()
+        let kind = try files.makeDirectory(manifest.name.kindDirectory, in: store.layout.refs)
+        let directory = try files.makeDirectory(manifest.name.nameDirectory, in: kind)
+        let target = StoreEntry(manifest.name.file, in: directory)
+        let temporary = temporary(".manifest")
+        let file = try files.write(bytes, to: temporary)
+        if try !files.publish(temporary, file, to: target) {
+            try files.remove(temporary)
+            let present = try files.read(target, limit: Manifest.limit)
+            guard present?.bytes == bytes else {
+                throw SluiceError(
+                    .exists,
+                    object: target.path,
+                    "another manifest is there: SHA-256 \(hash(present?.bytes ?? [])), and the new one has \(hash(bytes))",
+                    remedy: "Remove it first (sluice cas rm), or give the new one another revision",
+                    retry: present == nil ? .backoff : .never
+                )
+            }
+        }
+        try files.syncDirectory(directory)
+    }
+
+    private func tooSlow(_ manifest: Manifest) -> SluiceError {
+        SluiceError(
+            .leased,
+            object: "\(manifest.name)",
+            "looking at its blobs takes longer than the lease of \(timeToLive) lasts",
+            remedy: "Check the mount's latency, and that the process is not stopped",
+            retry: .backoff
+        )
+    }
+
+    private func hash(_ bytes: [UInt8]) -> String { bytes.withUnsafeBytes { SHA256.hash($0) }.hex }
+
+    private func point(_ branch: String, to name: ManifestName) throws(SluiceError) {
+        let kind = try files.makeDirectory(name.kindDirectory, in: store.layout.heads)
+        let directory = try files.makeDirectory(name.nameDirectory, in: kind)
+        let temporary = temporary(".head")
+        let file = try files.write(Array("\(name.revision)\n".utf8), to: temporary)
+        try files.replace(temporary, file, to: StoreEntry(StoreName(escaping: branch), in: directory))
+    }
+}

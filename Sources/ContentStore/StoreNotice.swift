@@ -1,0 +1,25 @@
+/// What a user should know about a store although the work goes on.
+package enum StoreNotice: Hashable, Sendable, CustomStringConvertible {
+    /// The mount has neither hard links nor renames that never replace: a second writer of the same content replaces
+    /// the first one's file, which disturbs those who have it open on other hosts.
+    case degradedPublish(String)
+    /// The mount cannot make the names in this directory durable.
+    case directoryNotSynced(String)
+    /// A blob's bytes were not those of its name; they are kept under this path.
+    case quarantined(String, reason: String)
+    /// The server's clock and this machine's differ.
+    case clockSkew(ClockSkew)
+    /// The lease ran out while the process slept; all is looked at again.
+    case leaseLapsed
+
+    package var description: String {
+        switch self {
+        case .degradedPublish(let path):
+            "\(path): published by a rename that may replace; the mount has no hard links"
+        case .directoryNotSynced(let path): "\(path): the mount cannot make names durable; a power cut may lose them"
+        case .quarantined(let path, let reason): "\(path): set aside, \(reason)"
+        case .clockSkew(let skew): skew.description
+        case .leaseLapsed: "this process slept longer than its lease; every blob is looked at again"
+        }
+    }
+}

@@ -1,0 +1,58 @@
+import SluiceBytes
+import SluicePipeline
+
+extension ContentStore {
+    /// Every lease. One that goes away meanwhile was given back; one that is listed and cannot be opened is an error:
+    /// what it pins is unknown.
+    func leases(at now: StoreTime) throws(SluiceError) -> [SeenLease] {
+        try members(of: layout.leases) { (name) throws(SluiceError) in
+            guard let writer = name.dropping(Lease.suffix) else {
+                throw StoreRecord.damaged(StoreEntry(name, in: layout.leases).path, "its name is no lease's")
+            }
+            return try lease(of: writer, at: now)
+        }
+    }
+
+    /// Nil if that writer has none.
+    func lease(of writer: StoreName, at now: StoreTime) throws(SluiceError) -> SeenLease? {
+        guard let name = Lease.name(writer) else { return nil }
+        let entry = StoreEntry(name, in: layout.leases)
+        guard let (bytes, status) = try files.read(entry, limit: Lease.limit) else { return nil }
+        let lease = try Lease.parse(bytes, writer: writer, entry.path)
+        return SeenLease(lease: lease, age: StoreTime(modified: status).age(at: now))
+    }
+
+    /// What `read` makes of every name in a directory.
+    ///
+    /// Servers answer ENOENT for a name that is there, for a moment; and names do go away. A second listing tells.
+    func members<R>(
+        of directory: StoreDirectory,
+        _ read: (StoreName) throws(SluiceError) -> R?
+    ) throws(SluiceError) -> [R] {
+        var found: [R] = []
+        var missing: [StoreName] = []
+        for name in try files.names(in: directory) {
+            if let member = try read(name) {
+                found.append(member)
+            } else {
+                missing.append(name)
+            }
+        }
+        guard !missing.isEmpty else { return found }
+        let now = Set(try files.names(in: directory))
+        for name in missing where now.contains(name) {
+            // It may have been away for the moment of a replacement; twice is doubt.
+            guard let member = try read(name) else {
+                throw SluiceError(
+                    .unconfirmed,
+                    object: StoreEntry(name, in: directory).path,
+                    "the directory lists it, and it cannot be opened",
+                    remedy: "Run the command again; if it persists, check the server",
+                    retry: .backoff
+                )
+            }
+            found.append(member)
+        }
+        return found
+    }
+}
