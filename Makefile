@@ -21,11 +21,11 @@ SHARE = $(DESTDIR)$(PREFIX)/share
 SOURCES := Package.swift Sources Tests
 # The suites in which threads share memory and C libraries hold pointers.
 SANITIZED := BytesTests|PipelineTests|TransportTests|S3Tests
+# Enumerations that keep every core busy for a minute: apart from tests that have servers and clocks.
+HEAVY := ContentStoreTests
 
 # One build directory: nothing here may run beside another target.
 .NOTPARALLEL:
-# Enumerations that keep every core busy for a minute: apart from tests that have servers and clocks.
-HEAVY := ContentStoreTests
 .PHONY: all demo test unit integration release install bench format lint asan tsan fuzz clean deps venv
 
 all: release

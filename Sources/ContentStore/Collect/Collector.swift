@@ -45,6 +45,7 @@ package final class Collector: Sendable {
                 retry: .backoff
             )
         }
+        // One that stays is void with its writer's lease; the collection's own outcome is the one to tell.
         defer { try? writer.release(Collector.lock) }
         let skew = try writer.clock.skew()
         if skew.isTooLarge { throw CollectionDoubt.clocks(skew).error(store.path.description) }

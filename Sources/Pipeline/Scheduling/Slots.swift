@@ -11,8 +11,9 @@ struct Slots: Sendable {
 
     private let usual: Int
     private let most: Int
-    /// Ends of the last second in buckets, by the time they began, divided by the bucket's length.
+    /// Ends of the last second, one number for each tenth of it; tenth n of the clock is at n modulo their count.
     private var ends = [Int](repeating: 0, count: buckets)
+    /// The tenth that is counted now.
     private var newest: Int64 = 0
 
     init(usual: Int, most: Int) {

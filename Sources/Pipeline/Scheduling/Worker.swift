@@ -144,13 +144,17 @@ public final class Worker: Sendable {
     /// Short transfers are claimed ahead, so that a claim's sync is shared; long ones are left to other workers.
     private func claimMore(_ job: JobID?) async throws {
         let now = resources.time.now()
-        let (free, ahead, ready, running) = state.withLock { state in
+        let (free, ahead, claimed, running) = state.withLock { state in
             let slots = state.slots.count(long: state.long, at: now)
             let isShort = state.long < configuration.transfers
             let ahead = isShort ? min(64, state.slots.recentEnds(at: now)) : 0
             return (slots - state.running.count, ahead, state.ready, state.running.values.map(\.claim))
         }
-        if ahead == 0, ready.count > max(0, free) { return try await releaseReady() }
+        var ready = claimed
+        if ahead == 0, ready.count > max(0, free) {
+            try await releaseReady()
+            ready = []
+        }
         var hosts: [String: Int] = [:]
         for claim in running { hosts[claim.request.host, default: 0] += 1 }
         // Those whose host is busy wait for it, and keep nothing from the other hosts.

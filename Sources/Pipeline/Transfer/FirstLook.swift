@@ -59,6 +59,11 @@ final class FirstLook: Sendable {
         }
     }
 
+    /// Whether a read is in progress that goes from the first byte to `upper`.
+    func reaches(_ upper: UInt64) -> Bool {
+        range.lower == 0 && range.upper >= upper && state.withLock { $0.stream != nil }
+    }
+
     /// Nobody has a use for the bytes any more.
     func drop() {
         let (stream, memory) = state.withLock { state in

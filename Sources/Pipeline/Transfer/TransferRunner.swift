@@ -2,8 +2,8 @@
 //
 //   open ─▶ decide ─▶ begin ─▶ move (fetch → throttle → hash → sink) ─▶ verify ─▶ commit ─▶ proof
 //
-// It reads from the top down. What moves the bytes is in PartMover (ranges, several lanes) and SequentialMover (one
-// stream); what was decided without I/O is in PartPlan, PartBoard, RetryPolicy and DigestFrontier.
+// It reads from the top down. What moves the bytes is in WholeMover (small files), PartMover (ranges, several lanes),
+// SequentialMover (one stream) and ServerCopyMover (none come by); what was decided without I/O is in PartPlan, PartBoard, RetryPolicy and DigestFrontier.
 import SluiceBytes
 
 /// Runs one claimed transfer to its end.
@@ -18,6 +18,8 @@ public struct TransferRunner: Sendable {
     private let onSize: @Sendable (UInt64) -> Void
 
     /// A runner for a claim whose locations were resolved.
+    ///
+    /// - Parameter onSize: told the length, bytes, once the first look has shown it.
     public init(
         claim: ClaimedTransfer,
         source: any SourceObject,

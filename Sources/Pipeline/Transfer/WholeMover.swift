@@ -17,6 +17,7 @@ struct WholeMover {
 
     /// Moves it; nil if its bytes did not come whole: then ranges, which are taken up where they broke off, are better.
     func run(_ look: FirstLook, size: UInt64) async throws -> TransferOutcome? {
+        guard look.reaches(size) else { return nil }
         let memory = try await admit(look)
         defer { memory.release() }
         runner.phase(.moving)

@@ -13,14 +13,14 @@ struct FileSinkHarness: SinkHarness {
 
     func fileSink(calls: SyncCalls = SyncCalls()) throws -> FileSink {
         try FileSink(
-            path: directory.path + "/root/",
+            path: directory.path + "/top/",
             time: SystemTime(),
             group: SyncGroup(calls: calls),
             usesOpenat2: usesOpenat2
         )
     }
 
-    func content(of key: ObjectKey) throws -> [UInt8]? { try directory.read("root/".utf8 + key.bytes) }
+    func content(of key: ObjectKey) throws -> [UInt8]? { try directory.read("top/".utf8 + key.bytes) }
 
     func leftovers() throws -> [String] { try directory.temporaries() }
 

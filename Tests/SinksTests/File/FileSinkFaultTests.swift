@@ -36,10 +36,10 @@ import Testing
     @Test(.enabled(if: canMount)) func `a disk that fills up keeps what was written for the resume`() async throws {
         try await onTmpfs("size=12m") { harness in
             let bytes = SampleBytes.make(SinkWrite.unit * 2)
-            try harness.directory.write("root/other", [1])
+            try harness.directory.write("top/other", [1])
             let saved = try await fillUp(harness, bytes)
             #expect(try harness.directory.temporaries().count == 1)
-            #expect(unlink(harness.directory.path + "/root/ballast") == 0)
+            #expect(unlink(harness.directory.path + "/top/ballast") == 0)
             let second = try await SinkWrite(harness, ObjectKey("k"), bytes, unit: true, resume: saved)
             #expect(await second.session.record == saved.record)
             try await second.requireStored(part: 0)
@@ -51,8 +51,8 @@ import Testing
 
     @Test(.enabled(if: canMount)) func `a file system without inodes is a lack of space`() async throws {
         try await onTmpfs("nr_inodes=4") { harness in
-            try harness.directory.write("root/a", [1])
-            try harness.directory.write("root/b", [1])
+            try harness.directory.write("top/a", [1])
+            try harness.directory.write("top/b", [1])
             let error = try await fails(.noSpace) { _ = try await SinkWrite(harness, ObjectKey("k"), [1]) }
             #expect(error.retry == .park && error.message.contains("0 inodes free"))
         }
@@ -64,7 +64,7 @@ import Testing
         let target = try harness.sink().target(ObjectKey("k"))
         let session = try await target.begin(WritePlan(size: nil, partSize: 5 << 20, info: info))
         let chunks = Chunk.chunks(of: bytes, from: BufferPool())
-        try harness.directory.write("root/ballast", [UInt8](repeating: 1, count: 6 << 20))
+        try harness.directory.write("top/ballast", [UInt8](repeating: 1, count: 6 << 20))
         var offset: UInt64 = 0
         let error = try await fails(.noSpace) {
             for chunk in chunks {
@@ -89,8 +89,8 @@ import Testing
     func `a directory that is swapped for a link never lets a file out`(usesOpenat2: Bool) async throws {
         let directory = try TemporaryDirectory()
         try directory.makeDirectory("outside".utf8)
-        try directory.makeDirectory("root".utf8)
-        try directory.makeDirectory("root/sub".utf8)
+        try directory.makeDirectory("top".utf8)
+        try directory.makeDirectory("top/sub".utf8)
         let harness = FileSinkHarness(directory: directory, usesOpenat2: usesOpenat2)
         let swapper = Swapper(directory.path)
         var stored = 0
@@ -136,14 +136,14 @@ import Testing
     }
 }
 
-/// A thread that swaps `root/sub` for a link to `outside` and back, as fast as it can.
+/// A thread that swaps `top/sub` for a link to `outside` and back, as fast as it can.
 private final class Swapper: Sendable {
     private let swaps = Atomic(0)
     private let isStopped = Atomic(false)
     private let isOver = Atomic(false)
 
     init(_ path: String) {
-        let (sub, aside, link) = ("\(path)/root/sub", "\(path)/root/aside", "\(path)/root/link")
+        let (sub, aside, link) = ("\(path)/top/sub", "\(path)/top/aside", "\(path)/top/link")
         symlink("../outside", link)
         Thread.start { [self] in
             while !isStopped.load(ordering: .relaxed) {

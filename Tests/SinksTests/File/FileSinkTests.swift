@@ -19,22 +19,22 @@ import Testing
 
     @Test(arguments: ["directory", "fifo", "symlink", "dangling"])
     func `what is no regular file is neither followed nor replaced`(kind: String) async throws {
-        try directory.write("root/victim", [1, 2, 3])
-        let path = directory.path + "/root/target"
+        try directory.write("top/victim", [1, 2, 3])
+        let path = directory.path + "/top/target"
         switch kind {
-        case "directory": try directory.makeDirectory("root/target".utf8)
+        case "directory": try directory.makeDirectory("top/target".utf8)
         case "fifo": #expect(mkfifo(path, 0o600) == 0)
-        case "symlink": try directory.link("root/target", to: "victim")
-        default: try directory.link("root/target", to: "planted")
+        case "symlink": try directory.link("top/target", to: "victim")
+        default: try directory.link("top/target", to: "planted")
         }
         let target = try harness.sink().target(ObjectKey("target"))
         for policy in [OverwritePolicy.refuse, .overwrite, .skip] {
             try await fails(.exists) { _ = try await target.existing() }
             try await fails(.exists) { _ = try await SinkWrite(harness, ObjectKey("target"), [9], overwrite: policy) }
         }
-        #expect(try directory.read("root/victim".utf8) == [1, 2, 3])
+        #expect(try directory.read("top/victim".utf8) == [1, 2, 3])
         #expect(try directory.temporaries().isEmpty)
-        #expect(try directory.read("root/planted".utf8) == nil)
+        #expect(try directory.read("top/planted".utf8) == nil)
     }
 
     @Test func `a link that is planted before publication is neither followed nor replaced`() async throws {
@@ -43,7 +43,7 @@ import Testing
             let key = ObjectKey("t-\(policy.rawValue)")
             let write = try await SinkWrite(harness, key, [9, 9], overwrite: policy)
             try await write.sendAll()
-            try directory.link("root/\(key)", to: "../victim")
+            try directory.link("top/\(key)", to: "../victim")
             try await fails(.exists) { _ = try await write.commit() }
             await write.session.abort()
         }
@@ -52,11 +52,11 @@ import Testing
     }
 
     @Test func `replacing one name of a file leaves its other names alone`() async throws {
-        try directory.write("root/a", [1])
-        #expect(link(directory.path + "/root/a", directory.path + "/root/b") == 0)
+        try directory.write("top/a", [1])
+        #expect(link(directory.path + "/top/a", directory.path + "/top/b") == 0)
         _ = try await SinkWrite.store(harness, ObjectKey("a"), [2, 2], overwrite: .overwrite)
-        #expect(try directory.read("root/a".utf8) == [2, 2])
-        #expect(try directory.read("root/b".utf8) == [1])
+        #expect(try directory.read("top/a".utf8) == [2, 2])
+        #expect(try directory.read("top/b".utf8) == [1])
     }
 
     @Test func `equal bytes that another session published meanwhile are success`() async throws {
@@ -65,13 +65,13 @@ import Testing
         try await late.sendAll()
         _ = try await SinkWrite.store(harness, ObjectKey("same"), bytes)
         #expect(try await late.commit().size == 5000)
-        #expect(try directory.files() == ["root/same"])
+        #expect(try directory.files() == ["top/same"])
     }
 
     @Test func `a refusal names both sizes`() async throws {
         let late = try await SinkWrite(harness, ObjectKey("x"), [1, 2])
         try await late.sendAll()
-        try directory.write("root/x", [7, 7, 7])
+        try directory.write("top/x", [7, 7, 7])
         let error = try await fails(.exists) { _ = try await late.commit() }
         #expect(error.message.contains("3 bytes") && error.message.contains("2 bytes"))
         await late.session.abort()
@@ -80,7 +80,7 @@ import Testing
     // MARK: - Names and places
 
     @Test func `directories that are missing are made, the root and its parents too`() async throws {
-        let sink = try FileSink(path: directory.path + "/new/root/one.bin")
+        let sink = try FileSink(path: directory.path + "/new/top/one.bin")
         #expect(try await !sink.isContainer())
         let target = try sink.target(ObjectKey(""))
         #expect(try await target.existing() == nil)
@@ -88,7 +88,7 @@ import Testing
         let session = try await target.begin(plan(3))
         try await session.write(chunk([1, 2, 3]), at: 0)
         _ = try await session.commit(CommitRequest(size: 3, sha256: nil, receipts: []))
-        #expect(try directory.read("new/root/one.bin".utf8) == [1, 2, 3])
+        #expect(try directory.read("new/top/one.bin".utf8) == [1, 2, 3])
         // new, root and the final name are each made durable by a sync of their directory.
         #expect(sink.group.counters.counts == SyncCounts(files: 1, fileSystems: 0, directories: 3))
     }
@@ -101,9 +101,9 @@ import Testing
     }
 
     @Test func `a file in the place of a directory is named`() async throws {
-        try directory.write("root/a", [1])
+        try directory.write("top/a", [1])
         let error = try await fails(.fileSystem) { _ = try await SinkWrite(harness, ObjectKey("a/b"), [1]) }
-        #expect(error.description.contains("/root/a"))
+        #expect(error.description.contains("/top/a"))
     }
 
     @Test func `a finished file has the permissions that the umask leaves`() async throws {
@@ -112,7 +112,7 @@ import Testing
         let temporary = try #require(try directory.temporaries().first)
         #expect(try mode(temporary) == 0o600)
         _ = try await write.commit()
-        #expect(try mode("root/m") == FileMode.finished)
+        #expect(try mode("top/m") == FileMode.finished)
     }
 
     @Test(arguments: [("Name:\tx\nUmask:\t0027\nState:", 0o027 as mode_t?), ("Umask:\t0000\n", 0), ("Name: x\n", nil)])
@@ -134,12 +134,12 @@ import Testing
         // The lock goes with the session, as it goes with a process that dies.
         let saved = try await unfinished("k", [1, 2, 3])
         let temporary = try #require(try directory.temporaries().first)
-        #expect(link(directory.path + "/" + temporary, directory.path + "/root/k") == 0)
+        #expect(link(directory.path + "/" + temporary, directory.path + "/top/k") == 0)
         let second = try await SinkWrite(harness, ObjectKey("k"), [9, 9, 9], resume: saved)
         #expect(await second.session.record != saved.record)
         try await second.sendAll()
         await second.session.abort()
-        #expect(try directory.files() == ["root/k"])
+        #expect(try directory.files() == ["top/k"])
         #expect(try harness.content(of: ObjectKey("k")) == [1, 2, 3])
     }
 
@@ -184,16 +184,16 @@ import Testing
         let wrong = try await sink.target(ObjectKey("c"))
             .adopt(stored, digest: SHA256.hash("other"), overwrite: .refuse)
         #expect(wrong == nil)
-        #expect(try directory.files() == ["root/a", "root/d/b"])
+        #expect(try directory.files() == ["top/a", "top/d/b"])
     }
 
     @Test func `clean-up of a single file leaves the temporaries of others alone`() async throws {
-        try directory.write("root/.a.sluice-0123456789abcdef.part", [1])
-        try directory.write("root/.b.sluice-0123456789abcdef.part", [1])
-        try directory.write("root/sub/.a.sluice-0123456789abcdef.part", [1])
-        let removed = try await FileSink(path: directory.path + "/root/a")
+        try directory.write("top/.a.sluice-0123456789abcdef.part", [1])
+        try directory.write("top/.b.sluice-0123456789abcdef.part", [1])
+        try directory.write("top/sub/.a.sluice-0123456789abcdef.part", [1])
+        let removed = try await FileSink(path: directory.path + "/top/a")
             .cleanUp(olderThan: .zero, dryRun: false, known: .nothing).removed
-        #expect(removed == [directory.path + "/root/.a.sluice-0123456789abcdef.part"])
+        #expect(removed == [directory.path + "/top/.a.sluice-0123456789abcdef.part"])
         #expect(try directory.files().count == 2)
     }
 
