@@ -50,7 +50,7 @@ let package = Package(
         .systemLibrary(name: "CLinux", path: "Sources/CLinux"),
         .target(
             name: "SluiceBytes",
-            dependencies: ["COpenSSL", "CChecksum"],
+            dependencies: ["COpenSSL", "CChecksum", "CLinux"],
             path: "Sources/Bytes",
             swiftSettings: strict
         ),
@@ -92,13 +92,18 @@ let package = Package(
         ),
         .target(
             name: "SluiceSources",
-            dependencies: ["SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3", "SluiceRemote"],
+            dependencies: [
+                "SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3", "SluiceRemote", "SluiceContentStore",
+            ],
             path: "Sources/Sources",
             swiftSettings: strict
         ),
         .target(
             name: "SluiceSinks",
-            dependencies: ["SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3", "CLinux", "SluiceRemote"],
+            dependencies: [
+                "SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3", "CLinux", "SluiceRemote",
+                "SluiceContentStore",
+            ],
             path: "Sources/Sinks",
             swiftSettings: strict
         ),
@@ -106,7 +111,7 @@ let package = Package(
             name: "sluice",
             dependencies: [
                 "SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3", "SluiceState", "SluiceSources",
-                "SluiceSinks", "SluiceRemote", "CLinux",
+                "SluiceSinks", "SluiceRemote", "SluiceContentStore", "CLinux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Sources/CLI",
@@ -179,14 +184,14 @@ let package = Package(
             name: "SinksTests",
             dependencies: [
                 "SluiceSinks", "SluiceRemote", "SluiceS3", "SluiceTransport", "SluicePipeline", "SluiceBytes",
-                "SluiceTestSupport",
+                "SluiceContentStore", "SluiceTestSupport",
             ],
             path: "Tests/SinksTests",
             swiftSettings: strict
         ),
         .testTarget(
             name: "CLITests",
-            dependencies: ["sluice", "SluicePipeline", "SluiceBytes", "SluiceTestSupport"],
+            dependencies: ["sluice", "SluicePipeline", "SluiceBytes", "SluiceContentStore", "SluiceTestSupport"],
             path: "Tests/CLITests",
             swiftSettings: strict
         ),

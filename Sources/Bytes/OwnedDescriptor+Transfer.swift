@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 extension OwnedDescriptor {
@@ -34,6 +35,18 @@ extension OwnedDescriptor {
             done += count
         }
         return done
+    }
+
+    /// Makes this file share the bytes of another; false where the file systems cannot. ioctl_ficlonerange(2):
+    /// EOPNOTSUPP, EINVAL or ENOTTY if one of them does not do it, EXDEV across two.
+    package func clone(from source: OwnedDescriptor) throws(SystemFailure) -> Bool {
+        do throws(SystemFailure) {
+            try SystemFailure.check("clone") { sluice_clone(raw, source.raw) }
+            return true
+        } catch {
+            if [EOPNOTSUPP, EINVAL, ENOTTY, EXDEV].contains(error.number) { return false }
+            throw error
+        }
     }
 
     /// Writes all of `bytes`. `pwrite(2)`: "it is not an error if fewer bytes are transferred than requested".

@@ -27,7 +27,7 @@ struct Sluice: AsyncParsableCommand {
             """,
         version: version,
         subcommands: [
-            Cp.self, Ls.self, Stat.self, Cat.self, Rm.self, Add.self, Queue.self, Run.self, Cleanup.self,
+            Cp.self, Ls.self, Stat.self, Cat.self, Rm.self, Add.self, Queue.self, Run.self, CAS.self, Cleanup.self,
             Completions.self,
         ]
     )

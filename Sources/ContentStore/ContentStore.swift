@@ -31,6 +31,8 @@ package final class ContentStore: Sendable {
     package let path: LocalPath
     /// The id that `initialise` gave the store.
     package let id: String
+    /// The file system that it is on, as stat(2) numbers it.
+    package let device: UInt64
     /// Features that a writer would have to know and this program does not: then nothing is written.
     package let unknownRules: [String]
 
@@ -38,9 +40,10 @@ package final class ContentStore: Sendable {
     let files: StoreFiles
     let time: any TimeSource
 
-    init(_ marker: StoreMarker, layout: StoreLayout, files: StoreFiles, time: any TimeSource) {
+    init(_ marker: StoreMarker, layout: StoreLayout, device: UInt64, files: StoreFiles, time: any TimeSource) {
         path = layout.root.path
         id = marker.id
+        self.device = device
         unknownRules = marker.unknownRules
         self.layout = layout
         self.files = files
@@ -73,8 +76,8 @@ package final class ContentStore: Sendable {
                 remedy: "Make it again: sluice cas init"
             )
         }
-        try layout.checkOneFileSystem(files)
-        return ContentStore(marker, layout: layout, files: files, time: context.time)
+        let device = try layout.checkOneFileSystem(files)
+        return ContentStore(marker, layout: layout, device: device, files: files, time: context.time)
     }
 
     static func files(_ marker: StoreMarker, _ context: StoreContext) -> StoreFiles {

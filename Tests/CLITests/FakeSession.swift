@@ -1,4 +1,5 @@
 import SluiceBytes
+import SluiceContentStore
 import SluicePipeline
 import Synchronization
 
@@ -44,6 +45,10 @@ final class FakeSession: CommandSession {
     func preview(_ request: TransferRequest) async throws -> TransferPreview {
         TransferPreview(.copy, size: request.size)
     }
+
+    func share(_ root: LocalPath) throws -> StoreShare { throw SluiceError(.notFound, "no store is here") }
+
+    func place(_ path: LocalPath) throws -> StorePlace { throw SluiceError(.notFound, "no store is here") }
 
     func keepSecret(_ location: Location, as identity: String) { kept.withLock { $0[identity] = location } }
 

@@ -71,9 +71,9 @@ import Testing
         #expect(options.condemnAfter == .zero && options.removeAfter(longestTimeToLive: .seconds(60)) == .zero)
     }
 
-    private func roots(_ manifests: Int, live: Int = 0) -> CollectionRoots {
+    private func roots(_ revisions: Int, live: Int = 0) -> CollectionRoots {
         var roots = CollectionRoots()
-        roots.manifests = manifests
+        roots.revisions = revisions
         roots.liveLeases = live
         return roots
     }
@@ -85,7 +85,7 @@ import Testing
             (10, 0, 10, .noManifests(last: 10)), (0, 0, 0, nil), (0, 0, nil, .noManifests(last: 0)), (1, 1, nil, nil),
         ] as [(Int, Int, Int?, CollectionDoubt?)]
     )
-    func `a listing that lost most manifests stops the collection`(
+    func `a listing that lost most revisions stops the collection`(
         first: Int,
         again: Int,
         last: Int?,

@@ -244,7 +244,8 @@ extension StoreFixture {
     }
 
     @Test(arguments: [
-        ("refs/model/m/1.json", ""), ("refs/model/m/1.json", "{"), ("refs/model/m/2.json", "{}"),
+        ("refs/model/m/1.json", "{}"), ("refs/model/m/1.\(SHA256.hash("").hex).json", ""),
+        ("refs/model/m/1.\(SHA256.hash("{}").hex).json", "{}"), ("refs/model/m/1.\(SHA256.hash("x").hex).json", "{}"),
         ("refs/model/m/stray", "x"), ("refs/model/m/UPPER.json", "x"), ("refs/model/file", "x"), ("refs/x", ""),
         ("leases/w.json", "{}"), ("leases/stray", ""), ("trash/last.json", "{}"),
     ])

@@ -9,7 +9,10 @@ import Testing
 /// Invariant 2: durable before visible.
 @Suite struct DurabilityTests {
     private let fixture: StoreFixture
-    private static let manifestPath = "refs/model/m/1.json"
+    private static let manifestPath: String = {
+        guard let bytes = try? manifest("m", "1", "one", "two").encoded() else { return "" }
+        return "refs/model/m/1.\(bytes.withUnsafeBytes { SHA256.hash($0) }.hex).json"
+    }()
     private static let blobs = ["one", "two"].map { text in
         let hex = SHA256.hash(text).hex
         return "blobs/sha256/\(hex.prefix(2))/\(hex)"

@@ -19,7 +19,7 @@ import Testing
 
     @Test func `a manifest comes back as it was published, with all that is known of its files`() throws {
         try writer.put("one", pool: fixture.pool)
-        let name = try ManifestName(kind: "hf", name: "Org/Model_1", revision: "main")
+        let name = try RevisionName(kind: "hf", name: "Org/Model_1", revision: "main")
         let files = [
             Manifest.File(
                 path: ObjectKey(bytes: [0x61, 0xFF, 0x62]),
@@ -32,16 +32,16 @@ import Testing
         ]
         let manifest = try Manifest(name, files)
         #expect(try writer.commit(manifest, branch: "main") == .committed)
-        #expect(try store.manifest(name) == manifest)
+        #expect(try store.tree(name)?.files == manifest.files)
         #expect(try store.head("main", kind: "hf", name: "Org/Model_1") == name)
-        let path = "refs/hf/_org_-_model__1/main.json"
+        let path = try #require(fixture.paths().first { $0.hasPrefix("refs/hf/_org_-_model__1/main.") })
         let text = String(decoding: try #require(try fixture.directory.read("store/\(path)".utf8)), as: UTF8.self)
         #expect(!text.contains("secret"))
-        var seen: [ManifestName] = []
+        var seen: [RevisionName] = []
         try store.forEachManifest { seen.append($0.name) }
         #expect(seen == [name])
         #expect(try store.remove(name) && !store.remove(name))
-        #expect(try store.manifest(name) == nil)
+        #expect(try store.tree(name) == nil)
     }
 
     @Test func `a manifest is published only when all of its blobs are there`() throws {
@@ -54,12 +54,84 @@ import Testing
         #expect(try writer.commit(manifest("m", "1", "one", "two")) == .committed)
     }
 
-    @Test func `a revision is never changed`() throws {
+    @Test func `writers add to one tree by manifests of their own, and all read the same`() throws {
+        try writer.put("one", "two", "three", pool: fixture.pool)
+        let name = try manifest("m").name
+        func file(_ path: String, _ text: String, _ generation: Int = 1) -> Manifest.File {
+            Manifest.File(
+                path: ObjectKey(path),
+                size: ByteCount(UInt64(text.utf8.count)),
+                digest: SHA256.hash(text),
+                generation: generation
+            )
+        }
+        #expect(try writer.commit(Manifest(name, [file("a", "one"), file("b", "one")])) == .committed)
+        let other = try StoreWriter(ContentStore.open(fixture.path, fixture.healthy), tool: "other")
+        #expect(try other.commit(Manifest(name, [file("a", "two", 2), file("c", "three")])) == .committed)
+        let expected = [file("a", "two", 2), file("b", "one"), file("c", "three")]
+        #expect(try store.tree(name)?.files == expected && store.tree(name)?.manifests == 2)
+        #expect(try store.revisions() == [name])
+        #expect(try writer.merge(name) == 2 && other.merge(name) == 0)
+        #expect(try store.tree(name)?.files == expected && store.tree(name)?.manifests == 1)
+        #expect(try store.tree(name)?.file(ObjectKey("b")) == file("b", "one"))
+        #expect(try store.tree(name)?.file(ObjectKey("bb")) == nil)
+        #expect(try writer.remove(from: name) { $0.path == ObjectKey("b") } == 1)
+        #expect(try store.tree(name)?.files == [file("a", "two", 2), file("c", "three")])
+        #expect(try writer.remove(from: name) { _ in true } == 2)
+        #expect(try store.tree(name) == nil)
+    }
+
+    @Test func `of two that replace a file at once, everybody reads the same one`() throws {
+        let name = try manifest("m").name
+        let files = ["one", "two"].map { text in
+            Manifest.File(
+                path: ObjectKey("a"),
+                size: ByteCount(3),
+                digest: SHA256.hash(text),
+                generation: 2
+            )
+        }
+        let manifests = try files.map { try Manifest(name, [$0]) }
+        let (one, other) = (Tree(name, manifests), Tree(name, manifests.reversed()))
+        #expect(one?.files == other?.files && one?.files.count == 1)
+    }
+
+    @Test func `a reader and a collection see every file while manifests are merged`() throws {
         try writer.put("one", "two", pool: fixture.pool)
-        #expect(try writer.commit(manifest("m", "1", "one")) == .committed)
-        let error = try failure { _ = try writer.commit(manifest("m", "1", "two")) }
-        #expect(error.code == .exists && error.remedy != nil)
-        #expect(try store.manifest(manifest("m").name) == manifest("m", "1", "one"))
+        let (first, second) = (try manifest("m", "1", "one"), try manifest("m", "1", "one", "two"))
+        #expect(try writer.commit(first) == .committed && writer.commit(second) == .committed)
+        let other = try StoreWriter(ContentStore.open(fixture.path, fixture.healthy), tool: "other")
+        let merged = Locked(0)
+        // After the directory was listed, before its first manifest is opened.
+        fixture.operations.spoil { call, _ in
+            guard call.kind == .open, call.path.hasPrefix("refs/") else { return nil }
+            merged.withLock { merged in
+                if merged == 0 { merged = (try? other.merge(first.name)) ?? -1 }
+            }
+            return nil
+        }
+        var seen: Set<BlobKey> = []
+        try store.forEachManifest { (manifest) in seen.formUnion(manifest.blobs.keys) }
+        #expect(merged.withLock { $0 } == 2)
+        #expect(seen == Set(second.blobs.keys))
+    }
+
+    @Test func `a manifest whose bytes changed is no manifest, and publishing it again heals it`() throws {
+        try writer.put("one", pool: fixture.pool)
+        let manifest = try manifest("m", "1", "one")
+        #expect(try writer.commit(manifest) == .committed)
+        let path = try #require(fixture.paths().first { $0.hasPrefix("refs/") })
+        let bytes = try #require(try fixture.directory.read("store/\(path)".utf8))
+        var flipped = bytes
+        // A digit of the size: still JSON, still a manifest.
+        let digit = try #require(flipped.firstIndex(of: UInt8(ascii: "3")))
+        flipped[digit] ^= 1
+        try fixture.directory.write("store/\(path)", flipped)
+        #expect(try failure { _ = try store.tree(manifest.name) }.code == .badAnswer)
+        #expect(throws: SluiceError.self) { try store.forEachManifest { _ in } }
+        #expect(try writer.commit(manifest) == .committed)
+        #expect(try fixture.directory.read("store/\(path)".utf8) == bytes)
+        #expect(try fixture.paths().contains { $0.hasPrefix("quarantine/") })
     }
 
     @Test func `a blob that went into the trash during a commit is linked back`() throws {
@@ -112,7 +184,7 @@ import Testing
     @Test(arguments: ["", "/a", "a/../b", "..", "a//b", "a/", "./a", "a\u{0}b"])
     func `a path that leads out is no file of a manifest`(path: String) throws {
         let file = Manifest.File(path: ObjectKey(path), size: ByteCount(1), digest: SHA256.hash("x"))
-        let name = try ManifestName(kind: "k", name: "n", revision: "1")
+        let name = try RevisionName(kind: "k", name: "n", revision: "1")
         #expect(try failure { _ = try Manifest(name, [file]) }.code == .unsafeName)
     }
 
@@ -124,10 +196,11 @@ import Testing
         #"{"version":1,"kind":"model","name":"m","revision":"1","files":[{"size":1e99,"sha256":"ab"}]}"#,
     ])
     func `a manifest that cannot be trusted is an error, and names its file`(text: String) throws {
-        try fixture.write("refs/model/m/1.json", text)
-        let error = try failure { _ = try store.manifest(manifest("m").name) }
+        let file = "refs/model/m/1.\(SHA256.hash(text).hex).json"
+        try fixture.write(file, text)
+        let error = try failure { _ = try store.tree(manifest("m").name) }
         #expect(error.code == .badAnswer || error.code == .unsupported)
-        #expect(error.object?.hasSuffix("refs/model/m/1.json") == true)
+        #expect(error.object?.hasSuffix(file) == true)
         #expect(throws: SluiceError.self) { try store.forEachManifest { _ in } }
     }
 

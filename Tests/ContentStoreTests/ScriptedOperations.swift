@@ -120,6 +120,12 @@ final class ScriptedOperations: StoreOperations {
         return file
     }
 
+    func reopen(_ name: StoreName, in directory: OwnedDescriptor) throws(SystemFailure) -> OwnedDescriptor {
+        try run(Call(kind: .open, path: path(name, directory))) { () throws(SystemFailure) in
+            try base.reopen(name, in: directory)
+        }
+    }
+
     func makeDirectory(_ name: StoreName, in directory: OwnedDescriptor) throws(SystemFailure) {
         try run(Call(kind: .makeDirectory, path: path(name, directory))) { () throws(SystemFailure) in
             try base.makeDirectory(name, in: directory)

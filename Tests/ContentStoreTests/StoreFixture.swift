@@ -112,7 +112,7 @@ func manifest(_ name: String, _ revision: String = "1", _ texts: String...) thro
             digest: SHA256.hash(text)
         )
     }
-    return try Manifest(ManifestName(kind: "model", name: name, revision: revision), files)
+    return try Manifest(RevisionName(kind: "model", name: name, revision: revision), files)
 }
 
 /// The `SluiceError` that `body` throws.

@@ -34,7 +34,7 @@ import Testing
             #expect(try store.open(SHA256.hash(text)) != nil, comment)
         }
         if reported.contains("manifest") {
-            #expect(try store.manifest(manifest("m").name) != nil, comment)
+            #expect(try store.tree(manifest("m").name) != nil, comment)
         }
     }
 

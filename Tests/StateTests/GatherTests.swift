@@ -1,3 +1,4 @@
+import SluicePipeline
 import SluiceTestSupport
 import Synchronization
 import Testing
@@ -36,7 +37,9 @@ struct GatherTests {
         let signal = GatherSignal()
         let isReady = Locked(false)
         // Long enough that only the signal can end it within the suite's limit.
-        let waiting = Task.detached { signal.wait(for: .seconds(3_600)) { isReady.withLock { $0 } } }
+        let waiting = Task.detached(executorPreference: BlockingExecutor.shared) {
+            signal.wait(for: .seconds(3_600)) { isReady.withLock { $0 } }
+        }
         for _ in 0..<20 { await Task.yield() }
         isReady.withLock { $0 = true }
         signal.signal()

@@ -15,6 +15,7 @@ from ..servers.network import Network
 from ..servers.nginx import Nginx
 from ..servers.rclone_s3 import RcloneS3
 from ..servers.s3_fault import S3Fault
+from ..servers.store_check import Store
 from ..servers.tcp_proxy import TcpProxy
 from ..servers.tls import Authority
 from ..servers.weed import Weed
@@ -41,6 +42,13 @@ def authority(tmp_path_factory):
 def ca_file(authority):
     """PEM file with the tests' CA."""
     return authority.ca_file
+
+
+@pytest.fixture
+def store(sluice, tmp_path):
+    """A fresh content store: servers/store_check.py, which reads it as docs/store.md says."""
+    sluice.ok("cas", "init", tmp_path / "store")
+    return Store(tmp_path / "store")
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ struct Cleanup: AsyncParsableCommand {
             switch location.kind {
             case .s3, .path: continue
             case .web, .stream: throw ValidationError("\(location): Sluice leaves nothing there")
+            case .cas: throw ValidationError("\(location): what is left in a store is collected by sluice cas gc")
             }
         }
     }

@@ -34,7 +34,7 @@ struct Rm: AsyncParsableCommand {
             let location = try CopyOptions.location(text)
             switch location.kind {
             case .web, .stream: throw ValidationError("\(location): only objects in S3 and files can be removed")
-            case .s3, .path:
+            case .s3, .path, .cas:
                 if location.namesContainer, !selection.recursive {
                     throw ValidationError(
                         "\(location) names a directory, a prefix or a bucket: add -r for all below it"

@@ -46,7 +46,7 @@ struct CopyPlanner: Sendable {
         sink = try session.sink(target)
         isContainer = target.namesContainer ? true : try await sink.isContainer()
         var rules = rules
-        if case .path = target.kind, isContainer || rules.recursive {
+        if target.localPath != nil, isContainer || rules.recursive {
             var settings = try TransferSettings(decoding: rules.settings)
             settings.targetRoot = sink.location
             rules.settings = try settings.encoded()
@@ -146,7 +146,7 @@ struct CopyPlanner: Sendable {
 
     /// Consoles make `dir/` objects of no bytes; on a file system the directory comes with its files.
     private func isMarker(_ entry: SourceEntry) -> Bool {
-        entry.relativeKey.bytes.last == UInt8(ascii: "/") && entry.size == 0 && target.scheme == "file"
+        entry.relativeKey.bytes.last == UInt8(ascii: "/") && entry.size == 0 && ["file", "cas"].contains(target.scheme)
     }
 
     private func request(

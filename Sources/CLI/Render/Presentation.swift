@@ -41,6 +41,12 @@ struct Presentation: Sendable {
         if style != .json, !quiet { Output.error.note(text) }
     }
 
+    /// A result on standard output: a line, or its object.
+    func line(_ text: String, _ object: JSONObject) throws {
+        if style == .json { return try Output.standard.line(object.text) }
+        if !quiet { try Output.standard.line(text) }
+    }
+
     /// A line of a dry run.
     func planned(_ request: TransferRequest, _ preview: TransferPreview) throws {
         let (source, target) = (Redact.location(request.source), Redact.location(request.target))

@@ -1,5 +1,6 @@
 import Glibc
 import SluiceBytes
+import SluiceContentStore
 import SluicePipeline
 import SluiceState
 import Synchronization
@@ -16,6 +17,7 @@ final class LiveSession: CommandSession {
     private let resources: PipelineResources
     private let connections: Connections
     private let resolver: Resolver
+    private let stores: OpenStores
     private let store = Mutex<StateStore?>(nil)
     private let worker = Mutex<(running: Worker?, stopped: Bool)>((nil, false))
 
@@ -43,7 +45,11 @@ final class LiveSession: CommandSession {
             resources: resources,
             environment: LiveSession.environment()
         )
-        resolver = Resolver(settings: settings, connections: connections, time: time)
+        stores = OpenStores(
+            tool: "sluice \(Sluice.version)",
+            StoreContext(time: time) { Output.error.note("sluice: \($0)") }
+        )
+        resolver = Resolver(settings: settings, connections: connections, stores: stores, time: time)
     }
 
     private static func environment() -> [String: String] {
@@ -73,6 +79,7 @@ final class LiveSession: CommandSession {
             let connection = try connections.bucket(bucket, at: settings.source, caFile: settings.http.caFile)
             return S3Remover(connection: connection, base: key)
         case .path: return FileRemover()
+        case .cas: return StoreRemover(stores: stores)
         case .web, .stream: throw SluiceError(.usage, object: "\(location)", "nothing can be removed there")
         }
     }
@@ -81,6 +88,15 @@ final class LiveSession: CommandSession {
         let (source, target) = try await resolver.resolve(request)
         return try await TransferPreview.look(request, source: source, target: target, resources: resources)
     }
+
+    func share(_ root: LocalPath) throws -> StoreShare {
+        if let share = try stores.share(root) { return share }
+        // Says what is missing.
+        _ = try ContentStore.open(root)
+        throw SluiceError(.notFound, object: root.description, "is not a content store")
+    }
+
+    func place(_ path: LocalPath) throws -> StorePlace { try stores.locate(path) }
 
     func keepSecret(_ location: Location, as identity: String) { resolver.keepSecret(location, as: identity) }
 
@@ -162,6 +178,7 @@ final class LiveSession: CommandSession {
 
     func close() async {
         connections.shutdown()
+        for error in stores.close() { Output.error.note("sluice: the store was not tidied up: \(error)") }
         let opened = store.withLock { store in
             defer { store = nil }
             return store

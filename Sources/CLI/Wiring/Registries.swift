@@ -1,4 +1,5 @@
 import SluiceBytes
+import SluiceContentStore
 import SluicePipeline
 import SluiceRemote
 import SluiceS3
@@ -19,16 +20,22 @@ final class Registries: Sendable {
     /// - Parameters:
     ///   - headers: sent to the origin that a web location names.
     ///   - group: shared by all file sinks of the process.
+    ///   - stores: shared by all sources and sinks in content stores.
     init(
         _ settings: TransferSettings,
         headers: HTTPHeaders,
         connections: Connections,
         group: SyncGroup,
+        stores: OpenStores,
         time: any TimeSource
     ) throws {
         targetRoot = settings.targetRoot
-        sources = Registries.sources(settings, headers, connections, time)
-        sinks = Registries.sinks(settings, try S3WriteSettings(settings.object), connections, group, time)
+        var sources = Registries.sources(settings, headers, connections, time)
+        var sinks = Registries.sinks(settings, try S3WriteSettings(settings.object), connections, group, time)
+        sources.register("cas") { CASSource(try Registries.storePath($0), stores: stores, time: time) }
+        sinks.register("cas") { CASSink(try Registries.storePath($0), stores: stores, time: time) }
+        self.sources = sources
+        self.sinks = sinks
     }
 
     func source(_ location: Location) throws -> any Source { try sources.source(at: location) }
@@ -98,6 +105,11 @@ final class Registries: Sendable {
         registry.register("file") { try FileSink(path: $0.text, time: time, group: group) }
         registry.register("-") { _ in StdoutSink() }
         return registry
+    }
+
+    private static func storePath(_ location: Location) throws -> LocalPath {
+        guard case .cas = location.kind, let path = location.localPath else { throw misplaced(location) }
+        return path
     }
 
     private static func misplaced(_ location: Location) -> SluiceError {

@@ -1,5 +1,6 @@
 import Glibc
 import SluiceBytes
+import SluiceContentStore
 import SluicePipeline
 import SluiceRemote
 import SluiceS3
@@ -72,5 +73,32 @@ struct FileRemover: ObjectRemover {
             let reason = String(cString: strerror(errno))
             return SluiceError(.fileSystem, object: entry.location, "it cannot be removed: \(reason)")
         }
+    }
+}
+
+/// Takes files out of trees; their blobs stay until a collection finds nobody else needs them.
+struct StoreRemover: ObjectRemover {
+    let stores: OpenStores
+
+    /// Each call writes a manifest of what is left.
+    var batch: Int { 100_000 }
+
+    func remove(_ entries: [SourceEntry]) async throws -> [SluiceError] {
+        var shares: [LocalPath: StoreShare] = [:]
+        var trees: [LocalPath: [RevisionName: Set<ObjectKey>]] = [:]
+        for entry in entries {
+            guard let path = try CopyOptions.location(entry.location).localPath else { continue }
+            let place = try stores.locate(path)
+            guard let tree = place.tree else { continue }
+            let root = place.share.store.path
+            shares[root] = place.share
+            trees[root, default: [:]][try tree.revisionToRead(in: place.share.store), default: []].insert(tree.path)
+        }
+        for (root, names) in trees {
+            for (name, paths) in names {
+                _ = try shares[root]?.writer().remove(from: name) { paths.contains($0.path) }
+            }
+        }
+        return []
     }
 }

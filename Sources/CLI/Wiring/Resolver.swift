@@ -1,4 +1,5 @@
 import SluiceBytes
+import SluiceContentStore
 import SluicePipeline
 import SluiceSinks
 import SluiceTransport
@@ -11,6 +12,7 @@ final class Resolver: TransferResolver {
     private let connections: Connections
     private let time: any TimeSource
     private let group = SyncGroup()
+    private let stores: OpenStores
     private let registries = Mutex<[RegistryKey: Registries]>([:])
     private let ownRegistries = Mutex<Registries?>(nil)
     private let secrets = Mutex<[String: Location]>([:])
@@ -20,9 +22,10 @@ final class Resolver: TransferResolver {
         let isOwn: Bool
     }
 
-    init(settings: SessionSettings, connections: Connections, time: any TimeSource) {
+    init(settings: SessionSettings, connections: Connections, stores: OpenStores, time: any TimeSource) {
         self.settings = settings
         self.connections = connections
+        self.stores = stores
         self.time = time
     }
 
@@ -59,16 +62,16 @@ final class Resolver: TransferResolver {
 
     /// The target, below the directory that the user named: nothing below that may lead out of it.
     private func target(_ request: TransferRequest, _ registries: Registries) throws -> any SinkTarget {
-        guard let root = registries.targetRoot, let base = LocalPath(root), let path = LocalPath(request.target) else {
-            return try registries.sink(Resolver.location(request.target)).target(ObjectKey(""))
-        }
+        let target = try Resolver.location(request.target)
+        guard let root = try registries.targetRoot.map(Resolver.location), let base = root.localPath,
+            let path = target.localPath
+        else { return try registries.sink(target).target(ObjectKey("")) }
         // As anything below begins: without the last dot of `cp URL .`, which no path below has.
         let below = Array(base.appending([UInt8(ascii: "x")]).bytes.dropLast())
-        guard path.bytes.starts(with: below) else {
+        guard path.bytes.starts(with: below), root.scheme == target.scheme else {
             throw SluiceError(.internalFault, object: request.target, "the target is not below \(root)")
         }
-        return try registries.sink(Resolver.location(root))
-            .target(ObjectKey(bytes: path.bytes.dropFirst(below.count)))
+        return try registries.sink(root).target(ObjectKey(bytes: path.bytes.dropFirst(below.count)))
     }
 
     private func registries(_ text: String, isOwn: Bool) throws -> Registries {
@@ -80,6 +83,7 @@ final class Resolver: TransferResolver {
             headers: try headers(parsed, isOwn: isOwn),
             connections: connections,
             group: group,
+            stores: stores,
             time: time
         )
         return registries.withLock { registries in

@@ -1,4 +1,5 @@
 import SluiceBytes
+import SluiceContentStore
 import SluicePipeline
 
 /// What commands stand on: sources, sinks, queue and worker of this process. The one place that knows them all is
@@ -30,6 +31,12 @@ protocol CommandSession: Sendable {
 
     /// Removes what a listing of `location` named; throws `.usage` if nothing can be removed there.
     func remover(_ location: Location) throws -> any ObjectRemover
+
+    /// The content store whose root is `root`; throws `.notFound` if that is none.
+    func share(_ root: LocalPath) throws -> StoreShare
+
+    /// The content store that a path leads into, and what is below its root.
+    func place(_ path: LocalPath) throws -> StorePlace
 
     /// What a planned transfer would do, without doing it.
     func preview(_ request: TransferRequest) async throws -> TransferPreview

@@ -53,7 +53,7 @@ package enum CollectionDoubt: Hashable, Sendable {
             SluiceError(
                 .unconfirmed,
                 object: object,
-                "nothing is collected: \(now) manifests are there, and the last run saw \(last)",
+                "nothing is collected: \(now) revisions are there, and the last run saw \(last)",
                 remedy: "Check that the mount shows all of the store; if they were removed on purpose, use --force"
             )
         case .liveLeases(let count):
@@ -71,12 +71,16 @@ package enum CollectionDoubt: Hashable, Sendable {
 /// What keeps blobs, as one reading of all manifests and leases found it.
 struct CollectionRoots: Sendable {
     var marked: Set<BlobKey> = []
-    var manifests = 0
+    /// Revisions, not files: merging manifests must not look like a loss of most of them.
+    var revisions = 0
+    private var last: RevisionName?
     var liveLeases = 0
     var longestTimeToLive = Duration.zero
 
     mutating func add(_ manifest: Manifest) {
-        manifests += 1
+        // Those of one revision come together.
+        if manifest.name != last { revisions += 1 }
+        last = manifest.name
         for file in manifest.files { marked.insert(BlobKey(file.digest)) }
     }
 
@@ -144,7 +148,7 @@ struct CollectionPlan {
 
     /// What forbids the collection.
     ///
-    /// - Parameter last: the manifests that the last run saw; nil if none ever ran.
+    /// - Parameter last: the revisions that the last run saw; nil if none ever ran.
     static func doubt(
         _ first: CollectionRoots,
         _ again: CollectionRoots,
@@ -155,7 +159,7 @@ struct CollectionPlan {
         let live = max(first.liveLeases, again.liveLeases)
         if options.isExclusive, live > 0 { return .liveLeases(live) }
         if options.isForced { return nil }
-        let now = min(first.manifests, again.manifests)
+        let now = min(first.revisions, again.revisions)
         if now == 0, last ?? blobs > 0 { return .noManifests(last: last ?? 0) }
         // More than half of them at once is a mount that does not show everything, far more often than a wish.
         if let last, now < last, now < last - now { return .fewManifests(now: now, last: last) }

@@ -30,7 +30,7 @@ package struct CollectionReport: Hashable, Sendable {
         }
     }
 
-    package var manifests = 0
+    package var revisions = 0
     package var blobs = 0
     package var liveLeases = 0
     /// Moved to the trash by this run.

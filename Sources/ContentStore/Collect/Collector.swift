@@ -129,7 +129,7 @@ package final class Collector: Sendable {
         let again = try readRoots(now: now)
         try check(roots, again, blobs: plan.blobs)
         plan.confirm(again)
-        report.manifests = max(roots.manifests, again.manifests)
+        report.revisions = max(roots.revisions, again.revisions)
         report.liveLeases = max(roots.liveLeases, again.liveLeases)
         report.blobs = plan.blobs
         try await gate(.rootsReadAgain)
@@ -137,17 +137,17 @@ package final class Collector: Sendable {
             for candidate in plan.candidates { count(candidate, &report) }
             return
         }
-        if !plan.candidates.isEmpty { try await move(plan, again.manifests, now: now, &report) }
-        try remember(again.manifests)
+        if !plan.candidates.isEmpty { try await move(plan, again.revisions, now: now, &report) }
+        try remember(again.revisions)
     }
 
     private func move(
         _ plan: CollectionPlan,
-        _ manifests: Int,
+        _ revisions: Int,
         now: StoreTime,
         _ report: inout CollectionReport
     ) async throws {
-        let run = try record(plan, manifests)
+        let run = try record(plan, revisions)
         try await gate(.recorded)
         var shards: [StoreName: StoreDirectory] = [:]
         for candidate in plan.candidates {
@@ -186,12 +186,12 @@ package final class Collector: Sendable {
         return true
     }
 
-    private func record(_ plan: CollectionPlan, _ manifests: Int) throws(SluiceError) -> StoreDirectory {
+    private func record(_ plan: CollectionPlan, _ revisions: Int) throws(SluiceError) -> StoreDirectory {
         let name = ContentStore.randomName()
         let record = TrashRecord(
             version: StoreRecord.version,
             run: name.description,
-            manifests: manifests,
+            revisions: revisions,
             blobs: plan.blobs,
             condemned: plan.candidates.map(\.key.hex)
         )
@@ -199,8 +199,8 @@ package final class Collector: Sendable {
         return try files.makeDirectory(name, in: store.layout.trash)
     }
 
-    private func remember(_ manifests: Int) throws(SluiceError) {
-        try put(LastCollection(version: StoreRecord.version, manifests: manifests), LastCollection.name)
+    private func remember(_ revisions: Int) throws(SluiceError) {
+        try put(LastCollection(version: StoreRecord.version, revisions: revisions), LastCollection.name)
     }
 
     private func put(_ record: some Encodable, _ name: StoreName) throws(SluiceError) {
@@ -228,7 +228,7 @@ package final class Collector: Sendable {
 
     private func check(_ first: CollectionRoots, _ again: CollectionRoots, blobs: Int) throws(SluiceError) {
         let last = try store.lastCollection()
-        if let doubt = CollectionPlan.doubt(first, again, last: last?.manifests, blobs: blobs, options: options) {
+        if let doubt = CollectionPlan.doubt(first, again, last: last?.revisions, blobs: blobs, options: options) {
             throw doubt.error(store.path.description)
         }
     }

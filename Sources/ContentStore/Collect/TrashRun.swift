@@ -9,7 +9,7 @@ struct TrashRecord: Codable {
     let version: Int
     let run: String
     /// What the run saw.
-    let manifests: Int
+    let revisions: Int
     let blobs: Int
     let condemned: [String]
 }
@@ -20,7 +20,7 @@ struct LastCollection: Codable {
     static let limit = ByteCount.kibibytes(4)
 
     let version: Int
-    let manifests: Int
+    let revisions: Int
 }
 
 extension ContentStore {
@@ -30,7 +30,7 @@ extension ContentStore {
         guard let (bytes, _) = try files.read(entry, limit: LastCollection.limit) else { return nil }
         let last = try StoreRecord.decode(LastCollection.self, bytes, entry.path)
         try StoreRecord.check(version: last.version, entry.path)
-        guard last.manifests >= 0 else { throw StoreRecord.damaged(entry.path, "\(last.manifests) manifests") }
+        guard last.revisions >= 0 else { throw StoreRecord.damaged(entry.path, "\(last.revisions) revisions") }
         return last
     }
 

@@ -39,7 +39,8 @@ struct StoreLayout: Sendable {
 
     /// - Throws: `.unsupported` if a directory is on another file system than the root: a link or a rename between
     ///   two of them would fail, or be a copy.
-    func checkOneFileSystem(_ files: StoreFiles) throws(SluiceError) {
+    @discardableResult
+    func checkOneFileSystem(_ files: StoreFiles) throws(SluiceError) -> UInt64 {
         let home = try device(root, files)
         for directory in all {
             let device = try device(directory, files)
@@ -52,6 +53,7 @@ struct StoreLayout: Sendable {
                 )
             }
         }
+        return home
     }
 
     private func device(_ directory: StoreDirectory, _ files: StoreFiles) throws(SluiceError) -> UInt64 {

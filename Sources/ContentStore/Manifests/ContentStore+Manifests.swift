@@ -4,33 +4,55 @@ import SluicePipeline
 extension ContentStore {
     private static let headLimit = ByteCount.kibibytes(4)
 
-    /// A manifest; nil if there is none of that name.
-    package func manifest(_ name: ManifestName) throws(SluiceError) -> Manifest? {
+    /// The files of a revision, as all of its manifests together tell; nil if it has none.
+    package func tree(_ name: RevisionName) throws(SluiceError) -> Tree? {
         guard let directory = try manifestDirectory(name) else { return nil }
-        return try manifest(name, in: directory)
+        let manifests = try members(of: directory) { (file) throws(SluiceError) -> Manifest?? in
+            guard let parsed = ManifestFileName(file), parsed.revision == name.revisionName else { return .some(nil) }
+            return try manifest(name, parsed, in: directory).map { .some($0) }
+        }.compactMap { $0 }
+        return Tree(name, manifests)
     }
 
-    private func manifest(_ name: ManifestName, in directory: StoreDirectory) throws(SluiceError) -> Manifest? {
-        let entry = StoreEntry(name.file, in: directory)
+    func manifest(
+        _ name: RevisionName,
+        _ file: ManifestFileName,
+        in directory: StoreDirectory
+    ) throws(SluiceError) -> Manifest? {
+        let entry = StoreEntry(file.name, in: directory)
         guard let (bytes, _) = try files.read(entry, limit: Manifest.limit) else { return nil }
+        let found = bytes.withUnsafeBytes { SHA256.hash($0) }
+        guard found == file.digest else {
+            let what = "its name says SHA-256 \(file.digest.hex), its bytes have \(found.hex)"
+            throw StoreRecord.damaged(entry.path, what)
+        }
         return try Manifest.parse(bytes, name, entry.path)
     }
 
-    /// Gives `body` every manifest, one at a time.
+    /// Gives `body` every manifest, one at a time; those of a revision come together.
     ///
     /// - Throws: for the first that cannot be read, and for a name that is none: what it refers to is unknown.
     package func forEachManifest(_ body: (Manifest) throws(SluiceError) -> Void) throws(SluiceError) {
+        try forEachManifestFile { (name, file, directory) throws(SluiceError) in
+            guard let manifest = try manifest(name, file, in: directory) else { return false }
+            try body(manifest)
+            return true
+        }
+    }
+
+    /// Gives `body` every manifest's file; it answers false if the file is not there any more.
+    func forEachManifestFile(
+        _ body: (RevisionName, ManifestFileName, StoreDirectory) throws(SluiceError) -> Bool
+    ) throws(SluiceError) {
         _ = try members(of: layout.refs) { (kind) throws(SluiceError) -> Bool? in
             guard let kinds = try files.directory(kind, in: layout.refs) else { return nil }
             _ = try members(of: kinds) { (name) throws(SluiceError) -> Bool? in
                 guard let names = try files.directory(name, in: kinds) else { return nil }
                 _ = try members(of: names) { (file) throws(SluiceError) -> Bool? in
-                    guard let whole = ManifestName(kind: kind, name: name, file: file) else {
-                        throw StoreRecord.damaged(StoreEntry(file, in: names).path, "its name is no manifest's")
-                    }
-                    guard let manifest = try manifest(whole, in: names) else { return nil }
-                    try body(manifest)
-                    return true
+                    guard let parsed = ManifestFileName(file),
+                        let whole = RevisionName(kind: kind, name: name, revision: parsed.revision)
+                    else { throw StoreRecord.damaged(StoreEntry(file, in: names).path, "its name is no manifest's") }
+                    return try body(whole, parsed, names) ? true : nil
                 }
                 return true
             }
@@ -38,26 +60,35 @@ extension ContentStore {
         }
     }
 
-    /// Takes a manifest away, durably; its blobs stay until a collection finds nobody else needs them.
-    ///
-    /// - Returns: false if there was none.
-    package func remove(_ name: ManifestName) throws(SluiceError) -> Bool {
-        try checkWritable()
-        guard let directory = try manifestDirectory(name) else { return false }
-        let entry = StoreEntry(name.file, in: directory)
-        guard try files.status(entry) != nil else { return false }
-        try files.remove(entry)
-        try files.syncDirectory(directory)
-        return true
+    /// Every revision that has a manifest, in order. Reads names only.
+    package func revisions() throws(SluiceError) -> [RevisionName] {
+        var found: Set<RevisionName> = []
+        try forEachManifestFile { (name, _, _) in
+            found.insert(name)
+            return true
+        }
+        return found.sorted()
     }
 
-    private func manifestDirectory(_ name: ManifestName) throws(SluiceError) -> StoreDirectory? {
+    /// Takes a revision away, durably; its blobs stay until a collection finds nobody else needs them.
+    ///
+    /// - Returns: false if there was none.
+    package func remove(_ name: RevisionName) throws(SluiceError) -> Bool {
+        try checkWritable()
+        guard let directory = try manifestDirectory(name) else { return false }
+        let mine = try files.names(in: directory).filter { ManifestFileName($0)?.revision == name.revisionName }
+        for file in mine { try files.remove(StoreEntry(file, in: directory)) }
+        if !mine.isEmpty { try files.syncDirectory(directory) }
+        return !mine.isEmpty
+    }
+
+    func manifestDirectory(_ name: RevisionName) throws(SluiceError) -> StoreDirectory? {
         guard let kind = try files.directory(name.kindDirectory, in: layout.refs) else { return nil }
         return try files.directory(name.nameDirectory, in: kind)
     }
 
     /// The revision that a branch of a model points to; nil if it has none.
-    package func head(_ branch: String, kind: String, name: String) throws(SluiceError) -> ManifestName? {
+    package func head(_ branch: String, kind: String, name: String) throws(SluiceError) -> RevisionName? {
         guard let kinds = try files.directory(StoreName(escaping: kind), in: layout.heads),
             let names = try files.directory(StoreName(escaping: name), in: kinds)
         else { return nil }
@@ -65,7 +96,7 @@ extension ContentStore {
         guard let (bytes, _) = try files.read(entry, limit: ContentStore.headLimit) else { return nil }
         let text = String(decoding: bytes, as: UTF8.self)
         guard bytes.last == UInt8(ascii: "\n"), Array(text.utf8) == bytes,
-            let head = try? ManifestName(kind: kind, name: name, revision: String(text.dropLast()))
+            let head = try? RevisionName(kind: kind, name: name, revision: String(text.dropLast()))
         else { throw StoreRecord.damaged(entry.path, "it holds no revision") }
         return head
     }

@@ -1,7 +1,10 @@
 import SluiceBytes
 import SluicePipeline
 
-/// Which blobs make up one revision of something: the only lasting reason to keep a blob. Never changed once published.
+/// Files of one revision of something: the only lasting reason to keep their blobs. Never changed once published.
+///
+/// A revision may have several: writers on many hosts add files to one tree, each by manifests of its own. All of them
+/// together are the tree (`Tree`).
 package struct Manifest: Hashable, Sendable {
     /// Another name that a publisher has for the same bytes: `git-sha1`, `md5`, `etag`, `blake3`, …
     package struct Alternate: Hashable, Sendable, Codable {
@@ -23,29 +26,33 @@ package struct Manifest: Hashable, Sendable {
         package let alternates: [Alternate]
         /// Where it can be fetched again; without credentials.
         package let sources: [String]
+        /// Of two files of one path the one of the higher generation is in the tree: what replaces another has one more.
+        package let generation: Int
 
         package init(
             path: ObjectKey,
             size: ByteCount,
             digest: Digest,
             alternates: [Alternate] = [],
-            sources: [String] = []
+            sources: [String] = [],
+            generation: Int = 1
         ) {
             self.path = path
             self.size = size
             self.digest = digest
             self.alternates = alternates
             self.sources = sources.map { Redact.location($0) }
+            self.generation = generation
         }
     }
 
-    package let name: ManifestName
+    package let name: RevisionName
     /// In the order of their paths.
     package let files: [File]
 
     /// - Throws: `.unsafeName` for two files of one path, an empty path, one with a NUL or with `..`, and an absolute
     ///   one; `.internalFault` for a digest that is no SHA-256.
-    package init(_ name: ManifestName, _ files: [File]) throws(SluiceError) {
+    package init(_ name: RevisionName, _ files: [File]) throws(SluiceError) {
         self.name = name
         self.files = files.sorted { $0.path < $1.path }
         for (index, file) in self.files.enumerated() {
@@ -79,6 +86,7 @@ package struct Manifest: Hashable, Sendable {
 // MARK: - JSON
 
 extension Manifest {
+    static let suffix = ".json"
     /// Room for a million files of 250 bytes.
     static let limit = ByteCount.mebibytes(256)
 
@@ -98,9 +106,11 @@ extension Manifest {
         let sha256: String
         let alternates: [Alternate]?
         let sources: [String]?
+        /// Absent for the first.
+        let generation: Int?
 
         enum CodingKeys: String, CodingKey {
-            case path, size, sha256, alternates, sources
+            case path, size, sha256, alternates, sources, generation
             case pathHex = "path_hex"
         }
 
@@ -111,18 +121,22 @@ extension Manifest {
             sha256 = file.digest.hex
             alternates = file.alternates.isEmpty ? nil : file.alternates
             sources = file.sources.isEmpty ? nil : file.sources
+            generation = file.generation == 1 ? nil : file.generation
         }
 
         /// Nil if it is not one that this program writes.
         var file: File? {
             let bytes = path.map { Array($0.utf8) } ?? pathHex.flatMap { TextEncoding.bytes(hex: $0) }
-            guard let bytes, (path == nil) != (pathHex == nil), let key = BlobKey(hex: sha256) else { return nil }
+            guard let bytes, (path == nil) != (pathHex == nil), let key = BlobKey(hex: sha256),
+                (1..<Int.max).contains(generation ?? 1)
+            else { return nil }
             return File(
                 path: ObjectKey(bytes: bytes),
                 size: ByteCount(size),
                 digest: key.digest,
                 alternates: alternates ?? [],
-                sources: sources ?? []
+                sources: sources ?? [],
+                generation: generation ?? 1
             )
         }
     }
@@ -148,9 +162,15 @@ extension Manifest {
         return bytes
     }
 
+    /// The name that its bytes give it.
+    func fileName() throws(SluiceError) -> ManifestFileName {
+        let bytes = try encoded()
+        return ManifestFileName(name.revisionName, bytes.withUnsafeBytes { SHA256.hash($0) })
+    }
+
     /// - Throws: `.badAnswer` for anything that this program would not have written under that name, `.unsupported`
     ///   for a later form.
-    static func parse(_ bytes: [UInt8], _ name: ManifestName, _ object: String) throws(SluiceError) -> Manifest {
+    static func parse(_ bytes: [UInt8], _ name: RevisionName, _ object: String) throws(SluiceError) -> Manifest {
         let form = try StoreRecord.decode(Form.self, bytes, object)
         try StoreRecord.check(version: form.version, object)
         guard form.kind == name.kind, form.name == name.name, form.revision == name.revision else {

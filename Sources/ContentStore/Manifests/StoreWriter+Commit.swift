@@ -16,7 +16,6 @@ extension StoreWriter {
     /// see the pins has condemned blobs between the two looks at the most: the second one links them back.
     ///
     /// - Parameter branch: a head to point to the manifest, at the end.
-    /// - Throws: `.exists` if another manifest has the name.
     package func commit(_ manifest: Manifest, branch: String? = nil) throws(SluiceError) -> CommitOutcome {
         var attempts = 0
         while true {
@@ -63,27 +62,27 @@ extension StoreWriter {
         return missing
     }
 
-    func publish(_ manifest: Manifest) throws(SluiceError) {
+    /// - Returns: the name of its file.
+    @discardableResult
+    func publish(_ manifest: Manifest) throws(SluiceError) -> ManifestFileName {
         let bytes = try manifest.encoded()
+        let name = ManifestFileName(manifest.name.revisionName, bytes.withUnsafeBytes { SHA256.hash($0) })
         let kind = try files.makeDirectory(manifest.name.kindDirectory, in: store.layout.refs)
         let directory = try files.makeDirectory(manifest.name.nameDirectory, in: kind)
-        let target = StoreEntry(manifest.name.file, in: directory)
+        let target = StoreEntry(name.name, in: directory)
         let temporary = temporary(".manifest")
         let file = try files.write(bytes, to: temporary)
-        if try !files.publish(temporary, file, to: target) {
-            try files.remove(temporary)
-            let present = try files.read(target, limit: Manifest.limit)
-            guard present?.bytes == bytes else {
-                throw SluiceError(
-                    .exists,
-                    object: target.path,
-                    "another manifest is there: SHA-256 \(hash(present?.bytes ?? [])), and the new one has \(hash(bytes))",
-                    remedy: "Remove it first (sluice cas rm), or give the new one another revision",
-                    retry: present == nil ? .backoff : .never
-                )
+        // Twice, should a damaged one stand in the way.
+        for _ in 0..<2 {
+            if try files.publish(temporary, file, to: target) { break }
+            guard let (present, _) = try files.read(target, limit: Manifest.limit), present != bytes else {
+                try files.remove(temporary)
+                break
             }
+            try store.setAside(manifest: name, target)
         }
         try files.syncDirectory(directory)
+        return name
     }
 
     private func tooSlow(_ manifest: Manifest) -> SluiceError {
@@ -96,9 +95,7 @@ extension StoreWriter {
         )
     }
 
-    private func hash(_ bytes: [UInt8]) -> String { bytes.withUnsafeBytes { SHA256.hash($0) }.hex }
-
-    private func point(_ branch: String, to name: ManifestName) throws(SluiceError) {
+    private func point(_ branch: String, to name: RevisionName) throws(SluiceError) {
         let kind = try files.makeDirectory(name.kindDirectory, in: store.layout.heads)
         let directory = try files.makeDirectory(name.nameDirectory, in: kind)
         let temporary = temporary(".head")

@@ -14,6 +14,8 @@ package protocol StoreOperations: Sendable {
     func open(_ name: StoreName, in directory: OwnedDescriptor) throws(SystemFailure) -> OwnedDescriptor
     /// A new file (`O_EXCL`), for writing and reading back, mode 0600.
     func create(_ name: StoreName, in directory: OwnedDescriptor) throws(SystemFailure) -> OwnedDescriptor
+    /// A file that is there, as `create` would have opened it.
+    func reopen(_ name: StoreName, in directory: OwnedDescriptor) throws(SystemFailure) -> OwnedDescriptor
     func makeDirectory(_ name: StoreName, in directory: OwnedDescriptor) throws(SystemFailure)
     func names(in directory: OwnedDescriptor) throws(SystemFailure) -> [[UInt8]]
 

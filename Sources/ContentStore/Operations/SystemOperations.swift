@@ -34,6 +34,10 @@ package struct SystemOperations: StoreOperations {
         return try OwnedDescriptor.open(name.bytes, in: directory, flags, mode: 0o600)
     }
 
+    package func reopen(_ name: StoreName, in directory: OwnedDescriptor) throws(SystemFailure) -> OwnedDescriptor {
+        try OwnedDescriptor.open(name.bytes, in: directory, O_RDWR | O_NOFOLLOW | O_NONBLOCK)
+    }
+
     package func makeDirectory(_ name: StoreName, in directory: OwnedDescriptor) throws(SystemFailure) {
         try durable("mkdir") { name.bytes.withCPath { mkdirat(directory.raw, $0, 0o777) } }
     }

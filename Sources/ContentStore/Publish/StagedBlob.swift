@@ -27,6 +27,9 @@ package final class StagedBlob: Sendable {
         }
     }
 
+    /// Makes it share the bytes of another file; false where the file systems cannot.
+    package func clone(_ source: OwnedDescriptor) throws(SystemFailure) -> Bool { try file.clone(from: source) }
+
     /// What was written at `offset`: at most a chunk, and fewer than `limit` bytes only at the file's end.
     package func read(at offset: UInt64, limit: Int, pool: BufferPool) throws(SluiceError) -> Chunk {
         try files.chunk(of: file, at: offset, limit: limit, pool: pool, entry.path)

@@ -1,3 +1,4 @@
+import Glibc
 import SluiceBytes
 import SluicePipeline
 
@@ -48,7 +49,9 @@ extension StoreWriter {
     private func liveHolder(of claim: StoreEntry) throws(SluiceError) -> StoreName? {
         guard let holder = try holder(of: claim) else { return nil }
         // What cannot be read is nobody's: a claim stops no one.
-        guard let lease = try? store.lease(of: holder, at: try clock.now()), lease.isAlive else { return nil }
+        guard let lease = try? store.lease(of: holder, at: try clock.now()), lease.isAlive,
+            !lease.lease.isOver
+        else { return nil }
         return holder
     }
 
@@ -57,5 +60,38 @@ extension StoreWriter {
             let record = try? StoreRecord.decode(ClaimRecord.self, bytes, claim.path)
         else { return nil }
         return StoreName(record.writer.utf8)
+    }
+}
+
+/// How far a writer got with a blob: what changes as long as bytes arrive.
+package struct BlobProgress: Hashable, Sendable {
+    let size: UInt64
+    let modified: Int64
+
+    package init(size: UInt64, modified: Int64) {
+        self.size = size
+        self.modified = modified
+    }
+}
+
+extension ContentStore {
+    /// Nil if nothing of the blob is there yet.
+    package func progress(of digest: Digest, by writer: StoreName) throws(SluiceError) -> BlobProgress? {
+        guard let directory = try files.directory(writer, in: layout.staging) else { return nil }
+        for name in try files.knownNames(in: directory) where name.dropping(".\(digest.hex).part") != nil {
+            if let status = try files.status(StoreEntry(name, in: directory)) {
+                return BlobProgress(size: status.size, modified: status.modified)
+            }
+        }
+        return nil
+    }
+
+    /// Free bytes and inodes, for people; nil if the file system does not say.
+    package var room: String? {
+        var space = statvfs()
+        guard fstatvfs(layout.root.descriptor.raw, &space) == 0 else { return nil }
+        let (product, overflow) = UInt64(space.f_bavail).multipliedReportingOverflow(by: UInt64(space.f_frsize))
+        let free = ByteCount(overflow ? .max : product)
+        return "\(free) (\(free.bytes) bytes) and \(space.f_favail) inodes free"
     }
 }

@@ -24,35 +24,36 @@ extension ContentStore {
 
     /// What `read` makes of every name in a directory.
     ///
-    /// Servers answer ENOENT for a name that is there, for a moment; and names do go away. A second listing tells.
+    /// Servers answer ENOENT for a name that is there, for a moment; and names do go away, also because another took
+    /// their place that the listing did not have yet (`StoreWriter.merge`). So after a miss it is listed again.
     func members<R>(
         of directory: StoreDirectory,
         _ read: (StoreName) throws(SluiceError) -> R?
     ) throws(SluiceError) -> [R] {
         var found: [R] = []
-        var missing: [StoreName] = []
-        for name in try files.names(in: directory) {
-            if let member = try read(name) {
-                found.append(member)
-            } else {
-                missing.append(name)
+        var known: Set<StoreName> = []
+        var missed: Set<StoreName> = []
+        while true {
+            var isComplete = true
+            for name in try files.names(in: directory) where !known.contains(name) {
+                if let member = try read(name) {
+                    found.append(member)
+                    known.insert(name)
+                    continue
+                }
+                // It may have been away for the moment of a replacement; twice is doubt.
+                guard missed.insert(name).inserted else {
+                    throw SluiceError(
+                        .unconfirmed,
+                        object: StoreEntry(name, in: directory).path,
+                        "the directory lists it, and it cannot be opened",
+                        remedy: "Run the command again; if it persists, check the server",
+                        retry: .backoff
+                    )
+                }
+                isComplete = false
             }
+            if isComplete { return found }
         }
-        guard !missing.isEmpty else { return found }
-        let now = Set(try files.names(in: directory))
-        for name in missing where now.contains(name) {
-            // It may have been away for the moment of a replacement; twice is doubt.
-            guard let member = try read(name) else {
-                throw SluiceError(
-                    .unconfirmed,
-                    object: StoreEntry(name, in: directory).path,
-                    "the directory lists it, and it cannot be opened",
-                    remedy: "Run the command again; if it persists, check the server",
-                    retry: .backoff
-                )
-            }
-            found.append(member)
-        }
-        return found
     }
 }

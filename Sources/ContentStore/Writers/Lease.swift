@@ -113,11 +113,23 @@ extension Lease {
         )
     }
 
+    /// Whether its process is known to be over: it ran in this process's own process namespace since this boot. Of other
+    /// hosts, and of other containers, only the heartbeat tells.
+    var isOver: Bool {
+        guard boot == Lease.bootID, !boot.isEmpty, process != Int(getpid()), let id = pid_t(exactly: process) else {
+            return false
+        }
+        return kill(id, 0) != 0 && errno == ESRCH
+    }
+
+    /// The kernel's name for this boot, and the number of the namespace in which process ids count.
     private static let bootID: String = {
-        guard let file = try? OwnedDescriptor.open(Array("/proc/sys/kernel/random/boot_id".utf8), O_RDONLY)
+        var namespace = stat()
+        guard stat("/proc/self/ns/pid", &namespace) == 0,
+            let file = try? OwnedDescriptor.open(Array("/proc/sys/kernel/random/boot_id".utf8), O_RDONLY)
         else { return "" }
         var bytes = [UInt8](repeating: 0, count: 36)
         let count = (try? bytes.withUnsafeMutableBytes { try file.read(into: $0, at: 0) }) ?? 0
-        return Printable.text(bytes.prefix(count))
+        return Printable.text(bytes.prefix(count)) + ":\(namespace.st_ino)"
     }()
 }

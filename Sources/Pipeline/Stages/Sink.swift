@@ -104,6 +104,8 @@ public struct WritePlan: Sendable {
     public var partSize: UInt64
     /// What is known of the object.
     public var info: ObjectInfo
+    /// The source's location, redacted: for sinks that record where bytes came from.
+    public var origin: String
     /// The digest that the whole must have, if it is published.
     public var expected: Digest?
     /// What to do with what is there.
@@ -122,6 +124,7 @@ public struct WritePlan: Sendable {
         size: UInt64?,
         partSize: UInt64,
         info: ObjectInfo,
+        origin: String = "",
         expected: Digest? = nil,
         overwrite: OverwritePolicy = .refuse,
         replaces: String? = nil,
@@ -131,6 +134,7 @@ public struct WritePlan: Sendable {
         self.size = size
         self.partSize = partSize
         self.info = info
+        self.origin = origin
         self.expected = expected
         self.overwrite = overwrite
         self.replaces = replaces
@@ -286,11 +290,25 @@ public protocol SinkTarget: Sendable {
     /// nil if the sink cannot.
     func adopt(_ stored: StoredObject, digest: Digest, overwrite: OverwritePolicy) async throws -> StoredObject?
 
+    /// Whether the sink knows its content by digest, so that `link` may find it: then a source that publishes digests is
+    /// not asked for bytes ahead.
+    var knowsContent: Bool { get }
+
+    /// Makes this object from content that the sink holds already, under whatever name; nil if it has none of it, and
+    /// the bytes are to be fetched. May wait for another process that is fetching them.
+    ///
+    /// - Parameter plan: with `expected`, and with `replaces` as `existing()` saw it.
+    func link(_ plan: WritePlan, willWait: @Sendable () -> Void) async throws -> StoredObject?
+
     /// Whether `serverSideCopy` may be possible, told without I/O: then the source's bytes are not asked for ahead.
     func mayCopyOnServer(from object: any SourceObject) -> Bool
 
     /// A copy within the server, if source and target are served by the same endpoint with the same credentials.
     func serverSideCopy(from object: any SourceObject, info: ObjectInfo) async throws -> (any ServerSideCopy)?
+
+    /// Starts a session that has all bytes already: the file system shares those of the source. Nil if it cannot; then
+    /// they are moved.
+    func beginSharing(_ source: any SourceObject, _ plan: WritePlan) async throws -> (any SinkSession)?
 
     /// Starts, or takes up, the writing of the object.
     func begin(_ plan: WritePlan) async throws -> any SinkSession
@@ -302,6 +320,15 @@ extension SinkTarget {
     {
         nil
     }
+
+    /// Sinks that know their objects by name only.
+    public var knowsContent: Bool { false }
+
+    /// Sinks that know their objects by name only.
+    public func link(_ plan: WritePlan, willWait: @Sendable () -> Void) async throws -> StoredObject? { nil }
+
+    /// Sinks that are no file system.
+    public func beginSharing(_ source: any SourceObject, _ plan: WritePlan) async throws -> (any SinkSession)? { nil }
 
     /// Sinks that have no server.
     public func mayCopyOnServer(from object: any SourceObject) -> Bool { false }

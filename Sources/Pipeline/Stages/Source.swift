@@ -61,6 +61,9 @@ public protocol SourceObject: Sendable {
     /// only once (a pipe).
     var readsAhead: Bool { get }
 
+    /// Whether the first look may bring a published digest.
+    var publishesDigests: Bool { get }
+
     /// Looks at the object, and may begin to read its first `prefetch` bytes in the same request.
     ///
     /// - Throws: `SluiceError` with `.notFound`, `.notAuthorised`, …; its `retry` says whether to try again.
@@ -81,6 +84,9 @@ public protocol SourceObject: Sendable {
 extension SourceObject {
     /// What comes over a network does.
     public var readsAhead: Bool { true }
+
+    /// Assumed, unless the source knows better.
+    public var publishesDigests: Bool { true }
 }
 
 /// One object of a listing.

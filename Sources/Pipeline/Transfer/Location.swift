@@ -8,6 +8,8 @@ public struct Location: Hashable, Sendable, CustomStringConvertible {
         case web(String)
         /// A bucket, and a key (empty: the whole bucket). The key is taken as it stands: `%20` is three bytes.
         case s3(bucket: String, key: ObjectKey)
+        /// A path that leads into a content store, to a tree in it or to a file of a tree.
+        case cas(ObjectKey)
         /// A path of this machine, absolute or relative.
         case path(ObjectKey)
         /// `-`: standard input as a source, standard output as a sink.
@@ -31,13 +33,13 @@ public struct Location: Hashable, Sendable, CustomStringConvertible {
         switch kind {
         case .web(let url): namesContainer = Location.pathOfURL(url).last == UInt8(ascii: "/")
         case .s3(_, let key): namesContainer = key.bytes.isEmpty || key.bytes.last == UInt8(ascii: "/")
-        case .path(let path): namesContainer = Location.isDirectoryName(path.bytes)
+        case .path(let path), .cas(let path): namesContainer = Location.isDirectoryName(path.bytes)
         case .stream: namesContainer = false
         }
     }
 
-    /// Parses what a user typed. `LETTERS://` is a scheme, `NAME:` without a `/` before the colon is a configured
-    /// store, everything else a path; `./a:b` is how a path with an early colon is written.
+    /// Parses what a user typed. `LETTERS://` and `cas:` are schemes, any other `NAME:` without a `/` before the colon is
+    /// a configured store, everything else a path; `./a:b` is how a path with an early colon is written.
     public init(parsing text: String) throws(Refusal) {
         let bytes = Array(text.utf8)
         guard !bytes.isEmpty else { throw Refusal(description: "an empty location: name a URL, a path or -") }
@@ -47,6 +49,7 @@ public struct Location: Hashable, Sendable, CustomStringConvertible {
 
     private static func kind(_ text: String, _ bytes: [UInt8]) throws(Refusal) -> Kind {
         if text == "-" { return .stream }
+        if bytes.starts(with: casScheme) { return .cas(try storePath(Array(bytes.dropFirst(casScheme.count)))) }
         guard let (scheme, rest) = splitScheme(bytes) else {
             try refuseStoreName(bytes)
             return .path(ObjectKey(bytes: bytes))
@@ -55,7 +58,9 @@ public struct Location: Hashable, Sendable, CustomStringConvertible {
         case "http", "https": return .web(try webURL(text, rest))
         case "s3": return try s3(rest)
         case "file": return .path(try filePath(rest))
-        default: throw Refusal(description: "\(scheme):// is not a scheme that Sluice knows: http, https, s3, file")
+        default:
+            let known = "https, http, s3, file, and cas:"
+            throw Refusal(description: "\(scheme):// is not a scheme that Sluice knows: \(known)")
         }
     }
 
@@ -64,6 +69,7 @@ public struct Location: Hashable, Sendable, CustomStringConvertible {
         switch kind {
         case .web(let url): url.utf8.prefix { $0 != UInt8(ascii: ":") }.count == 4 ? "http" : "https"
         case .s3: "s3"
+        case .cas: "cas"
         case .path: "file"
         case .stream: "-"
         }
@@ -75,7 +81,7 @@ public struct Location: Hashable, Sendable, CustomStringConvertible {
         switch kind {
         case .web(let url): path = Location.pathOfURL(url)
         case .s3(_, let key): path = key.bytes
-        case .path(let key): path = key.bytes
+        case .path(let key), .cas(let key): path = key.bytes
         case .stream: return nil
         }
         guard let last = path.split(separator: UInt8(ascii: "/")).last, !last.isEmpty else { return nil }
@@ -88,8 +94,17 @@ public struct Location: Hashable, Sendable, CustomStringConvertible {
         switch kind {
         case .web(let url): url
         case .s3(let bucket, let key): "s3://\(bucket)/\(key.text)"
+        case .cas(let path): "cas:" + Location.text(path)
         case .path(let path): Location.text(path)
         case .stream: "-"
+        }
+    }
+
+    /// The path of this machine that it is, or that leads into a content store; nil for every other kind.
+    package var localPath: LocalPath? {
+        switch kind {
+        case .path(let path), .cas(let path): LocalPath(typed: path.bytes)
+        case .web, .s3, .stream: nil
         }
     }
 
@@ -107,6 +122,21 @@ extension Location {
             return nil
         }
         return (String(decoding: name, as: UTF8.self).lowercased(), Array(bytes[(name.count + 3)...]))
+    }
+
+    private static let casScheme = Array("cas:".utf8)
+
+    /// A path, or a `file://` URL where it is no printable text.
+    private static func storePath(_ rest: [UInt8]) throws(Refusal) -> ObjectKey {
+        guard !rest.isEmpty else {
+            throw Refusal(description: "cas: without a path: write cas:/STORE/NAME[@REVISION][/PATH]")
+        }
+        guard !rest.starts(with: Array("//".utf8)) else {
+            throw Refusal(description: "after cas: comes a path, with one / in front: cas:/srv/models/llama")
+        }
+        guard let (scheme, url) = splitScheme(rest) else { return ObjectKey(bytes: rest) }
+        guard scheme == "file" else { throw Refusal(description: "after cas: comes a path, not \(scheme)://") }
+        return try filePath(url)
     }
 
     /// `NAME:PATH` belongs to stores of the configuration file; a drive letter or a typing error must not become a

@@ -127,6 +127,35 @@ extension TransferRunner {
         )
     }
 
+    /// Content that the sink has under another name is linked, not fetched.
+    func link(_ opened: FirstLook, _ expected: Digest, _ replaces: String?) async throws -> TransferOutcome? {
+        guard target.knowsContent else { return nil }
+        let plan = WritePlan(
+            size: opened.info.size,
+            partSize: 0,
+            info: opened.info,
+            origin: source.location,
+            expected: expected,
+            overwrite: claim.request.overwrite,
+            replaces: replaces
+        )
+        let retrying = Retrying(resources: resources, transfer: claim.id)
+        let stored = try await retrying.run(host: target.host, object: target.location) {
+            try await target.link(plan, willWait: opened.drop)
+        }
+        guard let stored else { return nil }
+        opened.drop()
+        return TransferOutcome(
+            state: .done,
+            proof: .published,
+            sha256: expected,
+            size: stored.size,
+            moved: 0,
+            stored: stored,
+            note: stored.note
+        )
+    }
+
     /// Equal digests in flight are fetched once: the others take what the first one stored.
     func oncePerDigest(
         _ digest: Digest,

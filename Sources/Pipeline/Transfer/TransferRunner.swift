@@ -3,7 +3,8 @@
 //   open ─▶ decide ─▶ begin ─▶ move (fetch → throttle → hash → sink) ─▶ verify ─▶ commit ─▶ proof
 //
 // It reads from the top down. What moves the bytes is in WholeMover (small files), PartMover (ranges, several lanes),
-// SequentialMover (one stream) and ServerCopyMover (none come by); what was decided without I/O is in PartPlan, PartBoard, RetryPolicy and DigestFrontier.
+// SequentialMover (one stream), CloneMover (the file system shares them) and ServerCopyMover (none come by); what was
+// decided without I/O is in PartPlan, PartBoard, RetryPolicy and DigestFrontier.
 import SluiceBytes
 
 /// Runs one claimed transfer to its end.
@@ -55,7 +56,8 @@ public struct TransferRunner: Sendable {
         }
         let existing = try await lookAtTarget()
         // The first look may bring the first part along, but only where it is all but certain that it is wanted.
-        let isWanted = snapshot == nil && existing == nil && !target.mayCopyOnServer(from: source)
+        let mayBeThere = target.knowsContent && (source.publishesDigests || claim.request.expectedSHA256 != nil)
+        let isWanted = snapshot == nil && existing == nil && !mayBeThere && !target.mayCopyOnServer(from: source)
         let firstPart = try PartPlan.partSize(for: 0, capabilities, preferred: limits.partSize)
         let opened = try await open(prefetch: isWanted ? firstPart : 0, capabilities)
         // Whoever reads it to its end has no use for it any more, and everyone else never had.
@@ -88,7 +90,8 @@ public struct TransferRunner: Sendable {
             return try await move(opened, snapshot, capabilities, expected: nil, replaces: replaces)
         }
         return try await oncePerDigest(expected, willWait: opened.drop) {
-            try await move(opened, snapshot, capabilities, expected: expected, replaces: replaces)
+            if let outcome = try await link(opened, expected, replaces) { return outcome }
+            return try await move(opened, snapshot, capabilities, expected: expected, replaces: replaces)
         }
     }
 
@@ -124,6 +127,7 @@ public struct TransferRunner: Sendable {
             size: info.size,
             partSize: partSize,
             info: info,
+            origin: source.location,
             expected: expected,
             overwrite: claim.request.overwrite,
             replaces: replaces,
@@ -134,6 +138,10 @@ public struct TransferRunner: Sendable {
         if let copy {
             opened.drop()
             return try await ServerCopyMover(context: context, copy: copy, runner: self).run(plan, earlier)
+        }
+        if earlier == nil, let size = info.size, size > 0, let session = try await target.beginSharing(source, plan) {
+            opened.drop()
+            return try await CloneMover(context: context, plan: plan, runner: self).run(session, size: size)
         }
         if let size = info.size, WholeMover.suits(plan, capabilities),
             let outcome = try await WholeMover(context: context, plan: plan, runner: self).run(opened, size: size)

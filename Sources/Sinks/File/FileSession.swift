@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 import SluiceBytes
 import SluicePipeline
@@ -62,7 +61,7 @@ final class FileSession: SinkSession {
     func copy(from original: OwnedDescriptor, size: UInt64, digest: Digest) throws -> Bool {
         let pool = BufferPool(retained: 1)
         do {
-            if sluice_clone(temporary.file.raw, original.raw) == 0 {
+            if try temporary.file.clone(from: original) {
                 return try FileContent.digest(digest.algorithm, of: temporary.file, pool: pool) == digest
             }
             let running = RunningDigest(digest.algorithm)

@@ -88,6 +88,25 @@ package struct FileTarget: SinkTarget {
         try start(plan)
     }
 
+    package func beginSharing(_ source: any SourceObject, _ plan: WritePlan) async throws -> (any SinkSession)? {
+        guard let source = source as? any LocalFileObject,
+            let directory = try root.directory(name.directories, creating: true)
+        else { return nil }
+        let original = try source.openFile(plan.info)
+        do {
+            let device = try directory.status().device
+            guard try group.clones.mayClone(original, to: device) else { return nil }
+            let temporary = try FileTemporary.create(for: name.base, in: directory)
+            let session = FileSession(target: self, temporary: temporary, plan: plan)
+            if try temporary.file.clone(from: original) { return session }
+            await session.abort()
+            try group.clones.refuse(original, to: device)
+            return nil
+        } catch {
+            throw spaceError(error, "clone \(source.location)", directory, needed: plan.size)
+        }
+    }
+
     // MARK: - Looking
 
     /// What has the final name, looked at without following it.

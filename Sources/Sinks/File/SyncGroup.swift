@@ -1,6 +1,5 @@
 import SluiceBytes
 import SluicePipeline
-import Synchronization
 
 /// One file that waits to be made durable and visible.
 struct Publication: Sendable {
@@ -11,38 +10,25 @@ struct Publication: Sendable {
     let publish: @Sendable () throws(SluiceError) -> Void
 }
 
+private typealias Outcome = Result<Void, SluiceError>
+
 /// Makes files durable together: thousands of small files must not mean thousands of syncs.
 ///
-/// Commits that arrive while a sync is under way are gathered; whoever comes first leads the next round for all of
-/// them. From eight files on one file system, one `syncfs(2)` takes the place of their `fsync(2)`s. Then all are
-/// renamed, and each directory is synced once. A failure concerns only the files that it hit.
+/// Commits that arrive while a sync is under way are gathered for the next round (`Rounds`). From eight files on one
+/// file system, one `syncfs(2)` takes the place of their `fsync(2)`s. Then all are renamed, and each directory is synced
+/// once. A failure concerns only the files that it hit.
 package final class SyncGroup: Sendable {
     /// Files from which one `syncfs` is cheaper than an `fsync` each; it also writes what others left dirty.
     static let threshold = 8
     /// Larger files are synced alone, so that no small one waits for their bytes.
     static let smallFile: UInt64 = 4 << 20
 
-    private typealias Outcome = Result<Void, SluiceError>
-
-    private enum Turn: Sendable {
-        case lead([Waiter])
-        case ended(Outcome)
-    }
-
-    private struct Waiter: Sendable {
-        let publication: Publication
-        let continuation: CheckedContinuation<Turn, Never>
-    }
-
-    private struct State {
-        var isRunning = false
-        var waiting: [Waiter] = []
-    }
-
     /// How often the disk was asked.
     package let counters: SyncCounters
     let calls: SyncCalls
-    private let state = Mutex(State())
+    /// Between which file systems files can be cloned.
+    let clones = CloneTrust()
+    private let rounds: Rounds<Publication, Outcome>
 
     /// One for a process: sinks that share it share its syncs.
     package convenience init() {
@@ -51,55 +37,26 @@ package final class SyncGroup: Sendable {
 
     init(calls: SyncCalls) {
         counters = SyncCounters()
-        self.calls = calls.counted(counters)
+        let calls = calls.counted(counters)
+        self.calls = calls
+        rounds = Rounds { SyncRound(calls: calls).makeDurable($0) }
     }
 
     /// Commits waiting for the next round, for tests.
-    package var waitingCount: Int { state.withLock { $0.waiting.count } }
+    package var waitingCount: Int { rounds.waitingCount }
 
     /// Returns when `publication` is durable under its final name.
     func publish(_ publication: Publication, size: UInt64) async throws(SluiceError) {
-        if size > SyncGroup.smallFile { return try makeDurable([publication])[0].get() }
-        let turn = await withCheckedContinuation { continuation in
-            let leads = state.withLock { state in
-                if state.isRunning {
-                    state.waiting.append(Waiter(publication: publication, continuation: continuation))
-                    return false
-                }
-                state.isRunning = true
-                return true
-            }
-            if leads { continuation.resume(returning: Turn.lead([])) }
-        }
-        switch turn {
-        case .ended(let outcome): try outcome.get()
-        case .lead(let others): try lead(publication, others).get()
-        }
+        if size > SyncGroup.smallFile { return try SyncRound(calls: calls).makeDurable([publication])[0].get() }
+        try await rounds.join(publication).get()
     }
+}
 
-    private func lead(_ own: Publication, _ others: [Waiter]) -> Outcome {
-        let outcomes = makeDurable([own] + others.map(\.publication))
-        for (waiter, outcome) in zip(others, outcomes.dropFirst()) {
-            waiter.continuation.resume(returning: .ended(outcome))
-        }
-        let next: Waiter? = state.withLock { state in
-            state.isRunning = !state.waiting.isEmpty
-            return state.waiting.first
-        }
-        if let next {
-            // Only the leader takes from the list, and the next leader starts here: what came meanwhile goes with it.
-            let rest = state.withLock { state in
-                defer { state.waiting = [] }
-                return Array(state.waiting.dropFirst())
-            }
-            next.continuation.resume(returning: .lead(rest))
-        }
-        return outcomes[0]
-    }
+/// One round of a `SyncGroup`.
+private struct SyncRound: Sendable {
+    let calls: SyncCalls
 
-    // MARK: - One round
-
-    private func makeDurable(_ batch: [Publication]) -> [Outcome] {
+    func makeDurable(_ batch: [Publication]) -> [Outcome] {
         var outcomes = syncContents(batch)
         for index in batch.indices {
             outcomes[index] = outcomes[index].flatMap {
@@ -149,7 +106,7 @@ package final class SyncGroup: Sendable {
             try call(publication.file)
             return .success(())
         } catch {
-            return .failure(SyncGroup.failure(error, "make the bytes durable", publication.location))
+            return .failure(SyncRound.failure(error, "make the bytes durable", publication.location))
         }
     }
 
@@ -161,7 +118,7 @@ package final class SyncGroup: Sendable {
             let failure = syncDirectory(of: batch[index], &known)
             if let failure {
                 outcomes[index] = .failure(
-                    SyncGroup.failure(failure, "make the file's name durable", batch[index].location)
+                    SyncRound.failure(failure, "make the file's name durable", batch[index].location)
                 )
             }
         }

@@ -3,12 +3,13 @@ import SluiceBytes
 import SluicePipeline
 
 /// One regular file, pinned by device, inode, size and modification time.
-struct FileObject: SourceObject {
+struct FileObject: LocalFileObject {
     let path: LocalPath
     let time: any TimeSource
 
     var location: String { path.description }
     var host: String { "file" }
+    var publishesDigests: Bool { false }
 
     /// - Throws: `.unsupported` for anything but a regular file.
     func open(prefetch: UInt64, options: ReadOptions) async throws -> OpenedObject {
@@ -27,6 +28,12 @@ struct FileObject: SourceObject {
         let range = ByteRange(0, .max)
         let stream = FileStream(file, range, pin: nil, location: location, options: options, time: time)
         return OpenedObject(info: info, stream: stream, streamRange: range)
+    }
+
+    func openFile(_ info: ObjectInfo) throws -> OwnedDescriptor {
+        let (file, status) = try openFile()
+        try check(status, info)
+        return file
     }
 
     func read(_ range: ByteRange, of info: ObjectInfo, options: ReadOptions) async throws -> any ByteStream {

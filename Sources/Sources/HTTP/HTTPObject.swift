@@ -32,6 +32,7 @@ final class HTTPObject: SourceObject {
     }
 
     var host: String { url.origin }
+    var publishesDigests: Bool { false }
 
     /// The last component of the URL's path, decoded.
     var nameInURL: ObjectKey {

@@ -99,7 +99,8 @@ import Testing
         for index in 1...count { sessions.append(try await begin(sink, "f\(index)", index)) }
         let outcomes = await withTaskGroup(of: (Int, SluiceError?).self) { tasks in
             for (index, session) in sessions.enumerated() {
-                tasks.addTask {
+                // The first one blocks: on Swift's own pool it could keep those away that it waits for.
+                tasks.addTask(executorPreference: BlockingExecutor.shared) {
                     do {
                         try await commit(session, index + 1)
                         return (index, nil)

@@ -1,0 +1,72 @@
+import Synchronization
+
+/// Work that costs the same for one as for many: whoever comes first leads a round, and what arrives while it is under
+/// way goes together in the next one.
+///
+/// A round runs in its leader's task, so it may block where that may.
+public final class Rounds<Item: Sendable, Outcome: Sendable>: Sendable {
+    private enum Turn: Sendable {
+        case lead([Waiter])
+        case ended(Outcome)
+    }
+
+    private struct Waiter: Sendable {
+        let item: Item
+        let continuation: CheckedContinuation<Turn, Never>
+    }
+
+    private struct State {
+        var isRunning = false
+        var waiting: [Waiter] = []
+    }
+
+    private let state = Mutex(State())
+    private let perform: @Sendable ([Item]) -> [Outcome]
+
+    /// - Parameter perform: an outcome for each item, in order.
+    public init(_ perform: @escaping @Sendable ([Item]) -> [Outcome]) {
+        self.perform = perform
+    }
+
+    /// Items waiting for the next round, for tests.
+    public var waitingCount: Int { state.withLock { $0.waiting.count } }
+
+    /// Returns when the round with `item` in it is over.
+    public func join(_ item: Item) async -> Outcome {
+        let turn = await withCheckedContinuation { continuation in
+            let leads = state.withLock { state in
+                if state.isRunning {
+                    state.waiting.append(Waiter(item: item, continuation: continuation))
+                    return false
+                }
+                state.isRunning = true
+                return true
+            }
+            if leads { continuation.resume(returning: Turn.lead([])) }
+        }
+        switch turn {
+        case .ended(let outcome): return outcome
+        case .lead(let others): return lead(item, others)
+        }
+    }
+
+    private func lead(_ own: Item, _ others: [Waiter]) -> Outcome {
+        let outcomes = perform([own] + others.map(\.item))
+        for (waiter, outcome) in zip(others, outcomes.dropFirst()) {
+            waiter.continuation.resume(returning: .ended(outcome))
+        }
+        let next: Waiter? = state.withLock { state in
+            state.isRunning = !state.waiting.isEmpty
+            return state.waiting.first
+        }
+        if let next {
+            // Only the leader takes from the list, and the next leader starts here: what came meanwhile goes with it.
+            let rest = state.withLock { state in
+                defer { state.waiting = [] }
+                return Array(state.waiting.dropFirst())
+            }
+            next.continuation.resume(returning: .lead(rest))
+        }
+        return outcomes[0]
+    }
+}

@@ -1,0 +1,113 @@
+import SluiceBytes
+import SluiceContentStore
+import SluicePipeline
+import Synchronization
+
+/// A blob that is being written in the writer's own directory of a store.
+final class CASSession: SinkSession {
+    private enum Phase {
+        case writing
+        case added(StoredObject)
+        case discarded
+    }
+
+    private let target: CASTarget
+    private let place: CASTarget.Place
+    private let writer: StoreWriter
+    private let staged: StagedBlob
+    private let plan: WritePlan
+    private let phase = Mutex(Phase.writing)
+
+    init(target: CASTarget, place: CASTarget.Place, writer: StoreWriter, staged: StagedBlob, plan: WritePlan) {
+        self.target = target
+        self.place = place
+        self.writer = writer
+        self.staged = staged
+        self.plan = plan
+    }
+
+    var record: [UInt8] { staged.record }
+
+    /// None: the bytes of a file can change under us, so the runner reads them again.
+    var confirmed: [PartReceipt] { [] }
+
+    func write(_ chunk: Chunk, at offset: UInt64) async throws {
+        guard case .writing = phase.withLock({ $0 }) else {
+            throw SluiceError(.internalFault, object: target.location, "bytes came after the end of the session")
+        }
+        do {
+            try staged.write(chunk, at: offset)
+        } catch {
+            // On EIO what is in the file is in doubt.
+            if error.retry == .restart { discard() }
+            throw error.code == .noSpace ? noRoom(error) : error
+        }
+    }
+
+    func readBack(_ range: ByteRange, pool: BufferPool) async throws -> Chunk {
+        let limit = Int(min(range.count, UInt64(BufferPool.chunkCapacity)))
+        return try staged.read(at: range.lower, limit: limit, pool: pool)
+    }
+
+    func commit(_ request: CommitRequest) async throws -> StoredObject {
+        switch phase.withLock({ $0 }) {
+        case .added(let stored): return stored
+        case .discarded:
+            throw SluiceError(
+                .fileSystem,
+                object: target.location,
+                "the staged file of this session is gone",
+                retry: .restart
+            )
+        case .writing: break
+        }
+        guard let digest = request.sha256 else {
+            throw SluiceError(.internalFault, object: target.location, "a blob without a digest")
+        }
+        let size = ByteCount(request.size)
+        let arrived = ArrivedBlob(staged, digest: digest, size: size, expected: plan.expected, origin: plan.origin)
+        let addition = TreeAddition(
+            CASTarget.file(place.path, digest, size, plan),
+            to: place.revision,
+            arrived: arrived,
+            overwrite: plan.overwrite,
+            replaces: plan.replaces
+        )
+        do {
+            let stored = target.stored(try await place.share.add(addition))
+            phase.withLock { $0 = .added(stored) }
+            releaseClaim()
+            return stored
+        } catch {
+            if error.retry == .restart { discard() }
+            throw error.code == .noSpace ? noRoom(error) : error
+        }
+    }
+
+    func abort() async { discard() }
+
+    /// Removes the staged file, unless it was added. What cannot be removed is swept by a later collection.
+    private func discard() {
+        let wasWriting = phase.withLock { phase in
+            guard case .writing = phase else { return false }
+            phase = .discarded
+            return true
+        }
+        guard wasWriting else { return }
+        try? staged.discard()
+        releaseClaim()
+    }
+
+    /// One that stays is void with its writer's lease.
+    private func releaseClaim() {
+        if let digest = plan.expected { try? writer.release(digest) }
+    }
+
+    private func noRoom(_ error: SluiceError) -> SluiceError {
+        var error = error
+        let needed = plan.size.map { "; \(ByteCount($0)) (\($0) bytes) needed" } ?? ""
+        error.message += needed + (place.share.store.room.map { ", \($0)" } ?? "")
+        error.remedy = "make room in the store (sluice cas gc \(place.share.store.path)), then run the command again"
+        return error
+    }
+}

@@ -1,0 +1,193 @@
+import Glibc
+import SluiceBytes
+import SluicePipeline
+import SluiceTestSupport
+import Testing
+
+@testable import SluiceContentStore
+
+@Suite struct TreePlaceTests {
+    private func place(_ path: String) throws -> TreePlace? {
+        try TreePlace(path.split(separator: "/", omittingEmptySubsequences: false).map { Array($0.utf8) }, "cas:/x")
+    }
+
+    @Test(arguments: [
+        ("llama", "files", "llama", nil, "", false), ("llama/", "files", "llama", nil, "", true),
+        ("llama@v1/a/b.bin", "files", "llama", "v1", "a/b.bin", false),
+        ("llama/icon@2x.png", "files", "llama", nil, "icon@2x.png", false),
+        ("hf:org/name@abc/x", "hf", "org/name", "abc", "x", false),
+        ("hf:org/name/x/", "hf", "org/name", nil, "x", true),
+        ("hf:gpt2@main/x", "hf", "gpt2", "main", "x", false), ("civitai:123/x", "civitai", "123", nil, "x", false),
+        ("a@b@c/x", "files", "a", "b@c", "x", false), ("a//b", "files", "a", nil, "b", false),
+    ])
+    func `a place is a kind, a name, a revision and a path`(
+        text: String,
+        kind: String,
+        name: String,
+        revision: String?,
+        path: String,
+        isContainer: Bool
+    ) throws {
+        let place = try #require(try place(text))
+        #expect(place.kind == kind && place.name == name && place.revision == revision)
+        #expect(place.path == ObjectKey(path) && place.namesContainer == isContainer)
+    }
+
+    @Test func `the store itself is no tree`() throws {
+        #expect(try place("") == nil)
+    }
+
+    @Test(arguments: ["@v1/x", "a@/x", ":a/x", "hf:/x"])
+    func `a part that is empty is refused`(text: String) throws {
+        #expect(try failure { _ = try place(text) }.code == .usage)
+    }
+
+    @Test func `a reader without a revision takes the head, and else the main one`() throws {
+        let fixture = try StoreFixture()
+        let store = try fixture.make()
+        let writer = try StoreWriter(store, tool: "test")
+        let place = try #require(try place("hf:org/name"))
+        #expect(try place.revisionToRead(in: store).revision == "main")
+        try writer.put("one", pool: fixture.pool)
+        let name = try RevisionName(kind: "hf", name: "org/name", revision: "0123abc")
+        let file = Manifest.File(path: ObjectKey("f"), size: ByteCount(3), digest: SHA256.hash("one"))
+        #expect(try writer.commit(Manifest(name, [file]), branch: "main") == .committed)
+        #expect(try place.revisionToRead(in: store) == name)
+        #expect(try place.revisionToWrite().revision == "main")
+    }
+}
+
+@Suite struct TreeAdditionTests {
+    let fixture: StoreFixture
+    let share: StoreShare
+    let stores: OpenStores
+    let name: RevisionName
+
+    init() throws {
+        fixture = try StoreFixture()
+        _ = try fixture.make()
+        // Of the manual clock a heartbeat would never hear the end.
+        stores = OpenStores(tool: "test", StoreContext(operations: fixture.operations))
+        share = try #require(try stores.share(fixture.path))
+        name = try RevisionName(name: "m")
+    }
+
+    private func file(_ path: String, _ text: String) -> Manifest.File {
+        Manifest.File(
+            path: ObjectKey(path),
+            size: ByteCount(UInt64(text.utf8.count)),
+            digest: SHA256.hash(text)
+        )
+    }
+
+    private func addition(
+        _ path: String,
+        _ text: String,
+        _ overwrite: OverwritePolicy = .refuse,
+        replaces: String? = nil
+    ) throws -> TreeAddition {
+        let arrived = try share.writer().arrived(text, pool: fixture.pool)
+        return TreeAddition(file(path, text), to: name, arrived: arrived, overwrite: overwrite, replaces: replaces)
+    }
+
+    private func run(_ batch: [TreeAddition]) throws -> [Result<Manifest.File, SluiceError>] {
+        AdditionRound(share: share, writer: try share.writer()).run(batch)
+    }
+
+    @Test func `many files share one manifest, and each has its own outcome`() throws {
+        let bad = TreeAddition(
+            file("bad", "not this"),
+            to: name,
+            arrived: try share.writer().arrived("bytes", expected: SHA256.hash("not this"), pool: fixture.pool)
+        )
+        let batch = try [addition("a", "one"), bad, addition("b", "two"), addition("c", "one")]
+        let outcomes = try run(batch)
+        #expect(outcomes.map { (try? $0.get()) != nil } == [true, false, true, true])
+        let tree = try #require(try share.store.tree(name))
+        #expect(tree.manifests == 1 && tree.files.map(\.path) == ["a", "b", "c"].map { ObjectKey($0) })
+        #expect(try fixture.blobs().count == 2 && fixture.mismatches().isEmpty)
+    }
+
+    @Test func `another file of the path stays, or gives way if it is the one that was seen`() throws {
+        _ = try run([addition("a", "one")])
+        let first = try #require(try share.tree(name).file(ObjectKey("a")))
+        let refused = try run([addition("a", "two")])[0]
+        #expect(throws: SluiceError.self) { try refused.get() }
+        let changed = try run([addition("a", "two", .overwrite, replaces: "9:other")])[0]
+        #expect(throws: SluiceError.self) { try changed.get() }
+        #expect(try share.store.tree(name)?.file(ObjectKey("a")) == first)
+        let replaced = try run([addition("a", "two", .overwrite, replaces: first.fingerprint)])[0].get()
+        #expect(replaced.generation == 2)
+        #expect(try share.store.tree(name)?.file(ObjectKey("a"))?.digest == SHA256.hash("two"))
+        // The same again is no replacement.
+        #expect(try run([addition("a", "two")])[0].get().generation == 2)
+    }
+
+    @Test func `two files of one path in one round: the second is refused`() throws {
+        let outcomes = try run([addition("a", "one"), addition("a", "two"), addition("a", "one")])
+        #expect(outcomes.map { (try? $0.get()) != nil } == [true, false, true])
+        #expect(try share.store.tree(name)?.file(ObjectKey("a"))?.digest == SHA256.hash("one"))
+    }
+
+    @Test func `what another host adds is seen before it is decided`() throws {
+        _ = try share.tree(name).file(ObjectKey("a"))
+        let other = OpenStores(tool: "other")
+        let elsewhere = try #require(try other.share(fixture.path))
+        let theirs = TreeAddition(
+            file("a", "theirs"),
+            to: name,
+            arrived: try elsewhere.writer().arrived("theirs", pool: fixture.pool)
+        )
+        _ = try AdditionRound(share: elsewhere, writer: elsewhere.writer()).run([theirs])[0].get()
+        let refused = try run([addition("a", "ours")])[0]
+        #expect(throws: SluiceError.self) { try refused.get() }
+        // Taken away by somebody: it may be written again.
+        #expect(try share.store.remove(name))
+        #expect(try run([addition("a", "ours")])[0].get().generation == 1)
+        #expect(other.close().isEmpty)
+    }
+
+    @Test func `a blob that is not there fails its own file only`() throws {
+        let gone = TreeAddition(file("gone", "nowhere"), to: name)
+        let outcomes = try run([gone, addition("a", "one")])
+        #expect(outcomes.map { (try? $0.get()) != nil } == [false, true])
+        #expect(try share.store.tree(name)?.files.map(\.path) == [ObjectKey("a")])
+    }
+
+    @Test func `manifests are merged as they become many, and at the end`() throws {
+        for number in 0..<AdditionRound.mergeFrom + 3 { _ = try run([addition("f\(number)", "one")])[0].get() }
+        let tree = try #require(try share.store.tree(name))
+        #expect(tree.files.count == AdditionRound.mergeFrom + 3 && tree.manifests < 8)
+        #expect(stores.close().isEmpty)
+        #expect(try share.store.tree(name)?.manifests == 1)
+        #expect(try fixture.paths().allSatisfy { !$0.hasPrefix("leases/") && !$0.hasPrefix("tmp/") })
+    }
+
+    @Test func `a partial keeps its lease, and its own process takes it up`() throws {
+        let writer = try share.writer()
+        let staged = try writer.stage()
+        for chunk in Chunk.chunks(of: Array("half".utf8), from: fixture.pool) { try staged.write(chunk, at: 0) }
+        let again = try #require(try writer.takeUp(staged.record))
+        #expect(try again.read(at: 0, limit: 10, pool: fixture.pool).count == 4)
+        #expect(stores.close().isEmpty)
+        #expect(try fixture.paths().contains { $0.hasPrefix("leases/") })
+        // Another process does not touch what this one may still write.
+        let other = try StoreWriter(ContentStore.open(fixture.path, fixture.healthy), tool: "other")
+        #expect(try other.takeUp(staged.record) == nil)
+        #expect(try writer.takeUp(Array("1 x ../y.part".utf8)) == nil && writer.takeUp([]) == nil)
+    }
+
+    @Test func `a partial of a process that is over is taken up in place`() throws {
+        let writer = try share.writer()
+        let staged = try writer.stage(for: SHA256.hash("whole"))
+        for chunk in Chunk.chunks(of: Array("half".utf8), from: fixture.pool) { try staged.write(chunk, at: 0) }
+        let path = "leases/\(writer.id).json"
+        let lease = String(decoding: try #require(try fixture.directory.read("store/\(path)".utf8)), as: UTF8.self)
+        // No process has a number beyond the kernel's limit (PID_MAX_LIMIT, 4,194,304).
+        try fixture.write(path, lease.replacing("\"pid\":\(getpid())", with: "\"pid\":4194305"))
+        let other = try StoreWriter(ContentStore.open(fixture.path, fixture.healthy), tool: "other")
+        let taken = try #require(try other.takeUp(staged.record))
+        #expect(try taken.read(at: 0, limit: 10, pool: fixture.pool).count == 4)
+        #expect(try fixture.paths().filter { $0.hasSuffix(".part") }.allSatisfy { $0.hasPrefix("tmp/\(other.id)/") })
+    }
+}

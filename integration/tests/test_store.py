@@ -1,0 +1,249 @@
+"""Content stores: what goes in comes out, each blob once, and nothing that is there is fetched again."""
+
+import hashlib
+import time
+
+import pytest
+
+from .test_dedupe import body_bytes
+from .test_routes import MIB, finished
+from .test_trees import contents, make_tree, read_tree
+
+SIZE = 12 * MIB + 5
+
+
+def sha(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def put_tree(server, payload, prefix="p/", recorded=True):
+    """A tree in S3, with the SHA-256 of each object recorded as Sluice records it."""
+    for key, data in contents(payload).items():
+        headers = {"x-amz-meta-sluice-sha256": sha(data)} if recorded else {}
+        server.put("bucket", prefix + key, data, headers=headers)
+
+
+@pytest.mark.parametrize("kind", ["files", "web", "s3"])
+def test_what_goes_in_comes_out(sluice, store, origin, s3_fault, payload, tmp_path, kind):
+    if kind == "files":
+        words = ["-r", make_tree(tmp_path / "tree", payload)]
+    elif kind == "s3":
+        put_tree(s3_fault, payload)
+        words = ["-r", "s3://bucket/p/"]
+    else:
+        words = [origin.add("/" + key, body=data) for key, data in contents(payload).items()]
+    first = sluice.ok("cp", "--json", *words, store.at("llama") + "/", endpoint=s3_fault.endpoint)
+    assert all(event["state"] == "done" for event in finished(first)), str(first)
+    expected = contents(payload)
+    if kind == "web":
+        expected = {key.rpartition("/")[2]: data for key, data in expected.items()}
+    assert store.tree("llama") == {key: sha(data) for key, data in expected.items()}
+    store.check()
+    assert not store.leftovers()
+    sluice.ok("cp", "-r", store.at("llama"), tmp_path / "back")
+    assert read_tree(tmp_path / "back") == expected
+
+
+def test_equal_bytes_are_one_blob_under_any_name(sluice, store, payload, tmp_path):
+    for name in ("a", "b", "c"):
+        payload(SIZE, 1).write_to(tmp_path / name)
+    sluice.ok("cp", tmp_path / "a", tmp_path / "b", store.at("one") + "/")
+    sluice.ok("cp", tmp_path / "c", store.at("two", "deep", "c"))
+    assert list(store.blobs()) == [payload(SIZE, 1).sha256()]
+    assert store.tree("one") == {"a": payload(SIZE, 1).sha256(), "b": payload(SIZE, 1).sha256()}
+    assert store.tree("two") == {"deep/c": payload(SIZE, 1).sha256()}
+    store.check()
+
+
+def test_published_content_that_is_there_is_not_fetched_by_another_machine(sluice, another_sluice, store, s3_fault,
+                                                                           payload):
+    """No body byte, no new blob, also under another name and from a home that knows nothing of the first run."""
+    put_tree(s3_fault, payload)
+    sluice.ok("cp", "-r", "s3://bucket/p/", store.at("first"), endpoint=s3_fault.endpoint)
+    blocks, names = store.disk_blocks(), store.blobs()
+    s3_fault.requests.clear()
+    second = another_sluice("other").ok("cp", "-r", "--json", "s3://bucket/p/", store.at("second"),
+                                        endpoint=s3_fault.endpoint)
+    assert body_bytes(s3_fault) == 0, str(second)
+    assert all(event["proof"] == "published" and event["moved"] == 0 for event in finished(second)), str(second)
+    assert (store.disk_blocks(), store.blobs()) == (blocks, names)
+    assert store.tree("second") == store.tree("first")
+
+
+def test_unknown_content_is_read_once_and_kept_once(sluice, another_sluice, store, origin, payload):
+    url = origin.add("/m.bin", size=SIZE, seed=4)
+    sluice.ok("cp", url, store.at("first") + "/")
+    inode = store.blobs()[payload(SIZE, 4).sha256()].stat().st_ino
+    origin.requests.clear()
+    # One connection: several help one another at the end, and a few bytes come twice.
+    result = another_sluice("other").ok("cp", "--json", "--connections", "1", url, store.at("second") + "/")
+    assert body_bytes(origin) == SIZE and finished(result)[0]["state"] == "done", str(result)
+    assert store.blobs()[payload(SIZE, 4).sha256()].stat().st_ino == inode, "the blob was replaced"
+    assert len(store.blobs()) == 1 and not store.leftovers()
+
+
+def test_a_demanded_digest_is_looked_for_before_the_first_byte(sluice, store, origin, payload):
+    url, digest = origin.add("/m.bin", size=SIZE, seed=5), payload(SIZE, 5).sha256()
+    sluice.ok("cp", url, store.at("a") + "/")
+    origin.requests.clear()
+    sluice.ok("cp", "--sha256", digest, url, store.at("b") + "/")
+    assert body_bytes(origin) <= 1, "one byte is what a look costs"
+    assert store.tree("b") == {"m.bin": digest}
+
+
+def test_another_file_of_the_path_is_replaced_only_if_asked(sluice, store, payload, tmp_path):
+    one, two = payload(SIZE, 1).write_to(tmp_path / "one"), payload(1000, 2).write_to(tmp_path / "two")
+    sluice.ok("cp", one, store.at("t", "f"))
+    result = sluice("cp", two, store.at("t", "f"))
+    assert result.rc == 1 and "--overwrite" in result.err, str(result)
+    assert store.tree("t") == {"f": payload(SIZE, 1).sha256()}
+    sluice.ok("cp", "--no-clobber", two, store.at("t", "f"))
+    assert store.tree("t") == {"f": payload(SIZE, 1).sha256()}
+    sluice.ok("cp", "--overwrite", two, store.at("t", "f"))
+    assert store.tree("t") == {"f": payload(1000, 2).sha256()}
+    # What was replaced is garbage now, once the command ended.
+    collected = sluice.ok("cas", "gc", "--exclusive", "--json", store).events[0]
+    assert collected["condemned"] == 1, collected
+    store.check()
+
+
+def test_revisions_and_names_stand_side_by_side(sluice, store, payload, tmp_path):
+    for seed, place in enumerate(["m@v1", "m@v2", "m", "M", "hf:org/name@abc", "späß@1.0"]):
+        sluice.ok("cp", payload(100, seed).write_to(tmp_path / "f"), store.at(place) + "/")
+    listed = {event["location"] for event in sluice.ok("cas", "ls", "--json", store).events}
+    assert listed == {store.at(place) for place in
+                      ["m@v1", "m@v2", "m@main", "M@main", "hf:org/name@abc", "späß@1.0"]}
+    assert store.tree("org/name", "abc", kind="hf") == {"f": payload(100, 4).sha256()}
+    for seed, place in enumerate(["m@v1", "m@v2", "m", "M", "hf:org/name@abc", "späß@1.0"]):
+        assert sluice.ok("cat", store.at(place, "f")).stdout == payload(100, seed).bytes()
+    # Nothing in the store has a name that a case-folding share would change.
+    names = [part for path in (store.root / "refs").rglob("*") for part in path.relative_to(store.root).parts]
+    assert all(name == name.lower() and name.isascii() for name in names), names
+
+
+def test_files_and_trees_are_removed_and_their_blobs_collected(sluice, store, payload, tmp_path):
+    make_tree(tmp_path / "tree", payload)
+    sluice.ok("cp", "-r", tmp_path / "tree", store.at("t"))
+    sluice.ok("rm", "--yes", store.at("t", "a.bin"))
+    assert set(store.tree("t")) == set(contents(payload)) - {"a.bin"}
+    sluice.ok("cas", "rm", "-n", store.at("t"))
+    assert store.tree("t")
+    sluice.ok("cas", "rm", store.at("t"))
+    assert not store.tree("t") and sluice("cas", "rm", store.at("t")).rc == 5
+    # No tree at all looks like a mount that does not show everything.
+    refused = sluice("cas", "gc", "--exclusive", store)
+    assert refused.rc == 1 and "--force" in refused.err, str(refused)
+    before = len(store.blobs())
+    assert sluice.ok("cas", "gc", "--exclusive", "--force", "--json", store).events[0]["condemned"] == before
+    assert not store.blobs()
+    assert sluice.ok("cas", "gc", "--exclusive", "--force", "--json", store).events[0]["removed"] == before
+    assert not [path for path in (store.root / "trash").rglob("*") if path.is_file() and path.name != "last.json"]
+
+
+def test_what_was_condemned_comes_back_for_whoever_needs_it(sluice, store, payload, tmp_path):
+    path = payload(SIZE, 3).write_to(tmp_path / "f")
+    sluice.ok("cp", path, store.at("keep", "g"), "--json")
+    sluice.ok("cp", payload(10, 1).write_to(tmp_path / "o"), store.at("other", "o"))
+    sluice.ok("cas", "rm", store.at("keep"))
+    assert sluice.ok("cas", "gc", "--exclusive", "--json", store).events[0]["condemned"] == 1
+    inode = next((store.root / "trash").glob("*/" + payload(SIZE, 3).sha256())).stat().st_ino
+    sluice.ok("cp", "--sha256", payload(SIZE, 3).sha256(), path, store.at("again", "f"))
+    assert store.blobs()[payload(SIZE, 3).sha256()].stat().st_ino == inode
+    assert sluice.ok("cas", "gc", "--exclusive", "--json", store).events[0]["removed"] == 0
+    store.check()
+
+
+def test_a_killed_copy_is_taken_up_where_it_stood(sluice, store, make_origin, payload):
+    """kill -9 in the middle: nothing of it is visible, the next run fetches what is missing, nothing stays behind."""
+    size = 48 * MIB
+    origin = make_origin(rate=16 * MIB, send_buffer=256 << 10)
+    url = origin.add("/m.bin", size=size, seed=6)
+    running = sluice.popen("cp", url, store.at("t") + "/")
+    deadline = time.monotonic() + 60
+    while origin.bytes_sent() < 30 * MIB and time.monotonic() < deadline:
+        time.sleep(0.02)
+    running.kill()
+    assert not store.blobs() and not store.manifests()
+    sluice.ok("cp", url, store.at("t") + "/")
+    assert store.tree("t") == {"m.bin": payload(size, 6).sha256()}
+    store.check()
+    in_flight = 8 * MIB * 2 + (1 << 20)
+    assert origin.bytes_sent() <= size + 4 * in_flight, f"{origin.bytes_sent() / MIB} MiB were sent"
+    # The dead process's lease stays until it is forgotten; it holds no file.
+    assert not [name for name in store.leftovers() if name.startswith(("tmp/", "claims/"))], store.leftovers()
+
+
+def test_a_dead_ones_claim_stops_nobody(sluice, another_sluice, store, make_origin, payload):
+    """The first is killed while it fetches; the second, on the same host, does not wait for its lease to run out."""
+    origin = make_origin(rate=4 * MIB)
+    url, digest = origin.add("/m.bin", size=SIZE, seed=7), payload(SIZE, 7).sha256()
+    running = sluice.popen("cp", "--sha256", digest, url, store.at("a") + "/")
+    deadline = time.monotonic() + 60
+    while origin.bytes_sent() < 2 * MIB and time.monotonic() < deadline:
+        time.sleep(0.02)
+    running.kill()
+    assert (store.root / "claims" / digest).exists()
+    another_sluice("other").ok("cp", "--sha256", digest, url, store.at("b") + "/", timeout=25)
+    store.check()
+
+
+def test_two_at_once_fetch_each_blob_once(sluice, another_sluice, store, make_s3_fault, payload):
+    server = make_s3_fault()
+    server.fault("GetObject", {"do": "slow", "rate": 2 * MIB})
+    total = 0
+    for seed in range(6):
+        content = payload(3 * MIB, seed)
+        total += content.size
+        server.put("bucket", f"p/{seed}", content, headers={"x-amz-meta-sluice-sha256": content.sha256()})
+    runs = [one.popen("cp", "-r", "s3://bucket/p/", store.at(name), endpoint=server.endpoint)
+            for name, one in (("a", sluice), ("b", another_sluice("other")))]
+    for run in runs:
+        result = run.wait()
+        assert result.rc == 0, str(result)
+    assert body_bytes(server) <= 1.1 * total, f"{body_bytes(server) / total:.2f} times"
+    assert store.tree("a") == store.tree("b") and len(store.blobs()) == 6
+    store.check()
+
+
+def test_bytes_that_are_not_what_was_published_go_into_the_quarantine(sluice, store, s3_fault, payload):
+    s3_fault.put("bucket", "m", payload(SIZE, 1), headers={"x-amz-meta-sluice-sha256": payload(SIZE, 2).sha256()})
+    result = sluice("cp", "s3://bucket/m", store.at("t") + "/", endpoint=s3_fault.endpoint)
+    assert result.rc == 4 and payload(SIZE, 1).sha256() in result.err and payload(SIZE, 2).sha256() in result.err
+    assert not store.blobs() and not store.manifests()
+
+
+def test_a_rotten_blob_is_not_handed_out(sluice, store, payload, tmp_path):
+    sluice.ok("cp", payload(SIZE, 1).write_to(tmp_path / "f"), store.at("t") + "/")
+    blob = store.blobs()[payload(SIZE, 1).sha256()]
+    data = bytearray(blob.read_bytes())
+    data[SIZE // 2] ^= 1
+    blob.chmod(0o644)
+    blob.write_bytes(data)
+    result = sluice("cp", store.at("t", "f"), tmp_path / "out")
+    assert result.rc == 4 and not (tmp_path / "out").exists(), str(result)
+
+
+def test_a_directory_that_is_no_store_is_not_written_to(sluice, tmp_path, payload):
+    (tmp_path / "plain").mkdir()
+    source = payload(10, 1).write_to(tmp_path / "f")
+    result = sluice("cp", source, f"cas:{tmp_path}/plain/t/")
+    assert result.rc == 5 and "cas init" in result.err, str(result)
+    assert not list((tmp_path / "plain").iterdir())
+    full = sluice("cas", "init", tmp_path)
+    assert full.rc == 1, str(full)
+
+
+def test_queued_copies_into_a_store_are_done_by_a_worker(sluice, store, payload, tmp_path):
+    make_tree(tmp_path / "tree", payload)
+    sluice.ok("add", "-r", tmp_path / "tree", store.at("t"))
+    assert not store.blobs()
+    sluice.ok("run")
+    assert store.tree("t") == {key: sha(data) for key, data in contents(payload).items()}
+    store.check()
+
+
+@pytest.mark.parametrize("words", [["cas", "ls"], ["cas", "gc"], ["cas", "gc", "-n"], ["cas", "show"]])
+def test_what_is_no_store_is_told(sluice, tmp_path, words):
+    place = f"cas:{tmp_path}/x" if words[-1] == "show" else tmp_path
+    result = sluice(*words, place)
+    assert result.rc == 5 and str(tmp_path) in result.err, str(result)
