@@ -100,4 +100,34 @@ extension ContentStore {
         else { throw StoreRecord.damaged(entry.path, "it holds no revision") }
         return head
     }
+
+    /// The branches whose heads name a revision.
+    package func branches(of name: RevisionName) throws(SluiceError) -> [String] {
+        guard let kinds = try files.directory(name.kindDirectory, in: layout.heads),
+            let names = try files.directory(name.nameDirectory, in: kinds)
+        else { return [] }
+        var branches: [String] = []
+        for file in try files.knownNames(in: names) {
+            guard let branch = file.unescaped, try head(branch, kind: name.kind, name: name.name) == name else {
+                continue
+            }
+            branches.append(branch)
+        }
+        return branches
+    }
+
+    /// What another store needs to have a tree: paths below the root, blobs before manifests before heads.
+    package func exportList(_ name: RevisionName) throws(SluiceError) -> [String] {
+        guard let tree = try tree(name), let directory = try manifestDirectory(name) else {
+            throw SluiceError(.notFound, object: "\(name)", "the store has no such tree")
+        }
+        let blobs = Set(tree.files.map { BlobKey($0.digest) }).sorted().map { key in
+            "blobs/sha256/\(StoreName.shard(key.digest))/\(key.hex)"
+        }
+        let manifests = try files.names(in: directory).filter { ManifestFileName($0)?.revision == name.revisionName }
+        let heads = try branches(of: name).map { (branch) throws(SluiceError) in try StoreName(escaping: branch) }
+        let place = "\(name.kindDirectory)/\(name.nameDirectory)"
+        return [StoreMarker.name.description] + blobs + manifests.map { "refs/\(place)/\($0)" }
+            + heads.map { "heads/\(place)/\($0)" }
+    }
 }

@@ -14,15 +14,18 @@ struct CASTarget: SinkTarget {
     var capabilities: SinkCapabilities { SinkCapabilities(shape: .positioned) }
     var knowsContent: Bool { true }
 
+    /// Nil also where the tree has the path and the blob is gone: then it is to be brought again.
     func existing() async throws -> StoredObject? {
         let place = try place()
-        return try place.share.tree(place.revision).file(place.path).map { stored($0) }
+        guard let file = try place.share.tree(place.revision).file(place.path),
+            try place.share.store.open(file.digest)?.size == file.size
+        else { return nil }
+        return stored(file)
     }
 
-    /// By its name, and by a look whether the blob is there: what a disk made of its bytes only a scrub can tell.
+    /// By its name: what a disk made of its bytes only a scrub can tell.
     func holds(_ digest: Digest, in stored: StoredObject, pool: BufferPool) async throws -> Bool? {
-        guard stored.recordedSHA256 == digest else { return false }
-        return try place().share.store.open(digest)?.size.bytes == stored.size
+        stored.recordedSHA256 == digest
     }
 
     func adopt(_ stored: StoredObject, digest: Digest, overwrite: OverwritePolicy) async throws -> StoredObject? {

@@ -27,10 +27,12 @@ struct StoreArgument: ParsableArguments {
     @Argument(help: .init("The store's directory.", valueName: "store"))
     var store: String
 
-    func path() throws -> LocalPath {
-        let text = store.hasPrefix("cas:") ? String(store.dropFirst(4)) : store
-        guard let path = LocalPath(text) else {
-            throw SluiceError(.usage, object: Printable.text(store), "this is no path of this machine")
+    func path() throws -> LocalPath { try StoreArgument.path(store) }
+
+    /// A path, with or without `cas:` in front.
+    static func path(_ text: String) throws -> LocalPath {
+        guard let path = LocalPath(text.hasPrefix("cas:") ? String(text.dropFirst(4)) : text) else {
+            throw SluiceError(.usage, object: Printable.text(text), "this is no path of this machine")
         }
         return path
     }
@@ -41,24 +43,28 @@ struct TreeArguments: ParsableArguments {
     @Argument(help: .init("cas:/STORE/[KIND:]NAME[@REVISION].", valueName: "tree"))
     var trees: [String]
 
+    typealias Place = (share: StoreShare, name: RevisionName, path: ObjectKey)
+
+    func places(_ session: any CommandSession) throws -> [Place] {
+        try trees.map { try TreeArguments.place($0, session) }
+    }
+
     /// - Throws: `.usage` for a location that is no tree.
-    func places(_ session: any CommandSession) throws -> [(share: StoreShare, name: RevisionName, path: ObjectKey)] {
-        try trees.map { text in
-            let location = try CopyOptions.location(text)
-            guard case .cas = location.kind, let path = location.localPath else {
-                throw SluiceError(.usage, object: "\(location)", "a tree is written cas:/STORE/NAME[@REVISION]")
-            }
-            let place = try session.place(path)
-            guard let tree = place.tree else {
-                throw SluiceError(
-                    .usage,
-                    object: "\(location)",
-                    "this is the store itself",
-                    remedy: "add the name of a tree: sluice cas ls \(place.share.store.path)"
-                )
-            }
-            return (place.share, try tree.revisionToRead(in: place.share.store), tree.path)
+    static func place(_ text: String, _ session: any CommandSession) throws -> Place {
+        let location = try CopyOptions.location(text)
+        guard case .cas = location.kind, let path = location.localPath else {
+            throw SluiceError(.usage, object: "\(location)", "a tree is written cas:/STORE/NAME[@REVISION]")
         }
+        let place = try session.place(path)
+        guard let tree = place.tree else {
+            throw SluiceError(
+                .usage,
+                object: "\(location)",
+                "this is the store itself",
+                remedy: "add the name of a tree: sluice cas ls \(place.share.store.path)"
+            )
+        }
+        return (place.share, try tree.revisionToRead(in: place.share.store), tree.path)
     }
 }
 
