@@ -14,10 +14,11 @@ import time
 from integration.demo import size_argument
 from integration.program import ROOT, find_binary
 
-from . import report
-from .cases import CASES
+from . import cases, report, store
 from .measure import BenchError, measure
 from .setting import Setting, check_space
+
+CASES = cases.CASES | store.CASES
 
 
 def measure_case(case, setting, rounds, peers_only):

@@ -7,7 +7,7 @@ packages=(
     git ca-certificates pkg-config                                      # build
     libcurl4-openssl-dev libssl-dev libsqlite3-dev libxml2-dev
     python3 python3-venv nginx curl openssl strace                      # integration, demo
-    aria2                                                               # bench
+    aria2 restic                                                        # bench
 )
 
 missing=()

@@ -5,9 +5,9 @@ import SluicePipeline
 package struct CollectionOptions: Sendable {
     /// The shortest time between the last change of a blob and its condemnation, and between that and its removal:
     /// what a writer on another host may not have told yet, it tells within a day or two.
-    package static let shortestGrace = Duration.seconds(24 * 3600)
+    package static let shortestGrace = StoreCalendar.day
 
-    package var grace = Duration.seconds(48 * 3600)
+    package var grace = StoreCalendar.day * 2
     /// No waiting: the user vouches that nobody writes, and no lease may be alive.
     package var isExclusive = false
     /// Goes on although most manifests, or all, have gone since the last run.

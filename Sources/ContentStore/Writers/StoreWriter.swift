@@ -41,7 +41,7 @@ package final class StoreWriter: Sendable {
         _ store: ContentStore,
         pins: some Sequence<Digest> = [],
         tool: String,
-        timeToLive: Duration = .seconds(3600)
+        timeToLive: Duration = StoreCalendar.timeToLive
     ) throws(SluiceError) {
         try store.checkWritable()
         self.store = store

@@ -21,7 +21,7 @@ struct CASGc: AsyncParsableCommand {
     )
 
     @Option(help: .init("Leave what is younger (s, m, h, d); at least 24h. Default: 48h.", valueName: "age"))
-    var grace = DurationArgument(hours: 48)
+    var grace: DurationArgument?
     @Flag(help: "No waiting: you vouch that nobody else uses the store. Refused while a lease is alive.")
     var exclusive = false
     @Flag(help: "Go on although most trees, or all, are gone since the last run.")
@@ -32,7 +32,7 @@ struct CASGc: AsyncParsableCommand {
     @OptionGroup(title: "General") var global: GlobalOptions
 
     func validate() throws {
-        if !exclusive, grace.duration < CollectionOptions.shortestGrace {
+        if !exclusive, let grace, grace.duration < CollectionOptions.shortestGrace {
             throw ValidationError("--grace is at least 24h: what another host has not told yet, it tells within a day")
         }
     }
@@ -41,7 +41,7 @@ struct CASGc: AsyncParsableCommand {
         let run = try CommandRun(settings: SessionSettings(global), presentation: Presentation(global))
         let path = try store.path()
         var options = CollectionOptions()
-        options.grace = grace.duration
+        if let grace { options.grace = grace.duration }
         options.isExclusive = exclusive
         options.isForced = force
         options.isDryRun = dryRun
