@@ -7,6 +7,8 @@ final class Slab: @unchecked Sendable {
     // before `freeze`; afterwards they are read only.
     let base: UnsafeMutableRawPointer
     let capacity: Int
+    /// What the last hash over a view of it came to: see `Chunk.advance`.
+    let hashed = Mutex<HashedRun?>(nil)
     private let pool: BufferPool
 
     init(base: UnsafeMutableRawPointer, capacity: Int, pool: BufferPool) {

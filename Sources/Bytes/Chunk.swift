@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Bytes in one pooled buffer: unique while they gather, shared and immutable once frozen.
 public struct ChunkBuilder: ~Copyable, Sendable {
     private let slab: Slab
@@ -35,6 +37,14 @@ public struct ChunkBuilder: ~Copyable, Sendable {
     }
 }
 
+/// A pass of SHA-256 over bytes of a buffer, which are immutable: from the same state it comes to the same state.
+struct HashedRun: Sendable {
+    let lower: Int
+    let upper: Int
+    let before: [UInt8]
+    let after: SHA256
+}
+
 /// An immutable view of bytes in a pooled buffer. Copies share the buffer, which lives as long as its last view.
 public struct Chunk: Sendable {
     private let slab: Slab
@@ -65,6 +75,19 @@ public struct Chunk: Sendable {
     /// What is left after the first `length` bytes, without a copy.
     public func dropFirst(_ length: Int) -> Chunk {
         Chunk(slab: slab, lower: lower + min(max(0, length), count), upper: upper)
+    }
+
+    /// Takes the bytes into `hash`. Several who hash the very same buffer from the same state on, as those do whose
+    /// bytes come from one read, share one pass: whoever comes while it is under way waits for it.
+    public func advance(_ hash: inout SHA256) {
+        let before = hash.savedState
+        hash = slab.hashed.withLock { known in
+            if let known, known.lower == lower, known.upper == upper, known.before == before { return known.after }
+            var after = hash
+            after.update(self)
+            known = HashedRun(lower: lower, upper: upper, before: before, after: after)
+            return after
+        }
     }
 
     /// A copy of the bytes, for small things only.

@@ -41,8 +41,9 @@ extension Row {
         return value
     }
 
-    /// A column that may be empty; what cannot be read counts as empty.
+    /// A column that may be empty; what cannot be read counts as empty. A flipped bit may have renamed it.
     func optional<Value: DatabaseValueConvertible>(_ name: String) -> Value? {
+        guard hasColumn(name) else { return nil }
         let stored: DatabaseValue = self[name]
         return Value.fromDatabaseValue(stored)
     }

@@ -4,7 +4,7 @@ enum Schema {
     static let applicationID: Int64 = 0x534C_5543
 
     /// `PRAGMA user_version`.
-    static let version: Int64 = 1
+    static let version: Int64 = 2
 
     /// STRICT, because a value of the wrong type is a fault to find, not to convert.
     static let statements: [String] = [
@@ -30,6 +30,7 @@ enum Schema {
             expected_sha256 TEXT,
             needs_command INTEGER NOT NULL,
             size INTEGER,
+            fan_out INTEGER,
             state TEXT NOT NULL CHECK (state IN
                 ('queued', 'running', 'delayed', 'paused', 'parked', 'done', 'skipped', 'failed', 'cancelled')),
             wanted TEXT CHECK (wanted IN ('paused', 'cancelled')),
@@ -62,6 +63,9 @@ enum Schema {
         "CREATE INDEX transfer_ended ON transfer (finished_at) WHERE finished_at IS NOT NULL",
         "CREATE INDEX transfer_runnable ON transfer (host, rank) WHERE state = 'queued' AND needs_command = 0",
         "CREATE INDEX transfer_job_runnable ON transfer (job, host, rank) WHERE state = 'queued'",
+        """
+        CREATE INDEX transfer_fan_out ON transfer (job, fan_out) WHERE state = 'queued' AND fan_out IS NOT NULL
+        """,
         "CREATE INDEX transfer_running ON transfer (owner) WHERE state = 'running'",
         "CREATE INDEX transfer_delayed ON transfer (not_before) WHERE state = 'delayed'",
         "CREATE INDEX transfer_job ON transfer (job)",

@@ -74,6 +74,15 @@ enum StateOpening {
                 remedy: "use the newer program, or another file with --state"
             )
         }
+        if version > 0, version < Schema.version, tables > 0 {
+            throw SluiceError(
+                .state,
+                object: location.path,
+                "the state file is of an older Sluice: version \(version), this program knows \(Schema.version)",
+                remedy: "finish its queue with the older program, then move it aside with `sluice queue move-aside`, "
+                    + "or use another file with --state"
+            )
+        }
         guard version == Schema.version, tables > 0 else {
             throw StateFault.corrupt(location.path, "version \(version) with \(tables) tables and indexes")
         }

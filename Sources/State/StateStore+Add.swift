@@ -132,7 +132,7 @@ private struct QueueEntry {
                 state = CASE state WHEN 'running' THEN 'running' ELSE 'queued' END,
                 attempts = CASE state WHEN 'running' THEN attempts ELSE 0 END,
                 deaths = 0, not_before = NULL, overwrite = :overwrite, expected_sha256 = :expected,
-                needs_command = :needs, host = :host, size = coalesce(:size, size)
+                needs_command = :needs, host = :host, size = coalesce(:size, size), fan_out = :fan_out
             WHERE id = :id
             """,
             arguments(request, ["id": id])
@@ -144,9 +144,9 @@ private struct QueueEntry {
         try db.run(
             """
             INSERT INTO transfer (job, source, target, settings, host, overwrite, expected_sha256, needs_command,
-                size, state, priority, rank, added_at)
+                size, fan_out, state, priority, rank, added_at)
             VALUES (:job, :source, :target, :settings, :host, :overwrite, :expected, :needs,
-                :size, 'queued', :priority, :rank, :now)
+                :size, :fan_out, 'queued', :priority, :rank, :now)
             """,
             arguments(
                 request,
@@ -168,7 +168,7 @@ private struct QueueEntry {
         let common: [String: (any DatabaseValueConvertible)?] = [
             "job": job.value, "priority": priority, "overwrite": request.overwrite.rawValue,
             "expected": request.expectedSHA256, "needs": request.needsCommand ? 1 : 0, "host": request.host,
-            "size": request.size.map { Int64(clamping: $0) },
+            "size": request.size.map { Int64(clamping: $0) }, "fan_out": request.fanOut,
         ]
         return StatementArguments(common.merging(more) { _, new in new })
     }

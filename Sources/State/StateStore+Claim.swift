@@ -20,7 +20,7 @@ extension StateStore: TransferQueue {
             try Leases.reap(registry, boot: leases.boot, time: leases.now(), now: now, db)
             try Self.promote(now: now, db)
             let heads = try RunnableHeads(db: db, job: job).best(limit, perHost: perHost, running: running)
-            return try heads.map { try Self.take($0, lease, db) }
+            return try Self.take(heads, ofJob: job != nil, lease, db)
         }
     }
 
@@ -39,6 +39,36 @@ extension StateStore: TransferQueue {
             """,
             [now]
         )
+    }
+
+    /// Each with the waiting ones that read its source with it, however many were asked for: they are to run together.
+    private static func take(
+        _ heads: [Int64],
+        ofJob: Bool,
+        _ lease: Lease,
+        _ db: Database
+    ) throws -> [ClaimedTransfer] {
+        var claims: [ClaimedTransfer] = []
+        var taken: Set<Int64> = []
+        for head in heads where taken.insert(head).inserted {
+            let claim = try take(head, lease, db)
+            claims.append(claim)
+            guard let fanOut = claim.request.fanOut else { continue }
+            let siblings = try db.rows(
+                """
+                SELECT id FROM transfer INDEXED BY transfer_fan_out
+                WHERE state = 'queued' AND fan_out IS NOT NULL AND job = ? AND fan_out = ? AND needs_command <= ?
+                ORDER BY id
+                """,
+                [claim.job.value, fanOut, ofJob ? 1 : 0]
+            )
+            for row in siblings {
+                let id: Int64 = try row.required("id")
+                taken.insert(id)
+                claims.append(try take(id, lease, db))
+            }
+        }
+        return claims
     }
 
     /// The attempt is counted before it starts: one that kills its worker is counted too.

@@ -8,6 +8,8 @@ extension TransferRequest {
         guard let overwrite = OverwritePolicy(rawValue: overwrite) else {
             throw DamagedRow("`\(overwrite)` is no overwrite policy")
         }
+        // A demanded digest that is lost with its column must not be taken for none.
+        guard row.hasColumn("expected_sha256") else { throw DamagedRow("a row without `expected_sha256`") }
         let needsCommand: Int = try row.required("needs_command")
         self.init(
             source: try row.required("source"),
@@ -17,7 +19,8 @@ extension TransferRequest {
             expectedSHA256: row.optional("expected_sha256"),
             needsCommand: needsCommand != 0,
             host: try row.required("host"),
-            size: row.byteCount("size")
+            size: row.byteCount("size"),
+            fanOut: row.optional("fan_out")
         )
     }
 }

@@ -11,14 +11,14 @@ struct CopyPlannerTests {
     /// Transfers as `source -> target`, and the codes of what failed.
     private static func plan(
         _ sources: [String],
-        to target: String,
+        to targets: String...,
         in session: FakeSession = FakeSession(),
         rules: CopyRules = CopyRules()
     ) async throws -> (transfers: [String], failures: [SluiceError.Code]) {
         let planner = try await CopyPlanner(
             session,
             rules: rules,
-            target: try Location(parsing: target),
+            targets: try targets.map { try Location(parsing: $0) },
             many: sources.count > 1
         )
         var transfers: [String] = []
@@ -26,7 +26,7 @@ struct CopyPlannerTests {
         for source in sources {
             try await planner.plan(try Location(parsing: source)) { item in
                 switch item {
-                case .transfer(let request): transfers.append("\(request.source) -> \(request.target)")
+                case .transfers(let requests): transfers += requests.map { "\($0.source) -> \($0.target)" }
                 case .failed(let error): failures.append(error.code)
                 case .skipped: break
                 }
@@ -94,11 +94,11 @@ struct CopyPlannerTests {
         let planner = try await CopyPlanner(
             session,
             rules: CopyRules(),
-            target: try Location(parsing: "/t"),
+            targets: [try Location(parsing: "/t")],
             many: false
         )
         try await planner.plan(try Location(parsing: url)) { item in
-            guard case .transfer(let request) = item else {
+            guard case .transfers(let requests) = item, let request = requests.first else {
                 Issue.record("not planned: \(item)")
                 return
             }
@@ -113,6 +113,53 @@ struct CopyPlannerTests {
         let plan = try await CopyPlannerTests.plan(["https://h/d?key=a", "https://h/d?key=b"], to: "/t/")
         #expect(plan.transfers.count == 1)
         #expect(plan.failures == [.usage])
+    }
+
+    @Test("every target gets every object; one that cannot take a key keeps it from no other")
+    func targets() async throws {
+        let session = FakeSession(["s3://b/p": [FakeSource.entry("../up"), FakeSource.entry("x/a")]])
+        let plan = try await CopyPlannerTests.plan(
+            ["s3://b/p"],
+            to: "/t/",
+            "s3://c/q/",
+            in: session,
+            rules: CopyRules(recursive: true)
+        )
+        #expect(plan.transfers.suffix(2) == ["s3://b/p/x/a -> /t/x/a", "s3://b/p/x/a -> s3://c/q/x/a"])
+        #expect(plan.failures.contains(.unsafeName))
+    }
+
+    @Test("no target is written twice at once", arguments: [["/t/", "/t/"], ["/t/", "/t/a"]])
+    func twice(targets: [String]) async throws {
+        do {
+            let plan = try await CopyPlannerTests.plan(["/a"], to: targets[0], targets[1])
+            #expect(plan.failures == [.usage] && plan.transfers.isEmpty)
+        } catch let error as SluiceError {
+            #expect(error.code == .usage)
+        }
+    }
+
+    @Test("standard output is no target beside others")
+    func standardOutput() {
+        for arguments in [["/a", "-", "--also", "/t/"], ["/a", "/t/", "--also", "-"]] {
+            #expect(throws: (any Error).self) { try CopyOptions.parse(arguments) }
+        }
+    }
+
+    @Test("what is read together is handed over together, with a number of its own")
+    func numbers() async throws {
+        let session = FakeSession(["s3://b/p": (0..<3).map { FakeSource.entry("f\($0)") }])
+        let work = try CopyPlannerTests.work(["-r", "s3://b/p", "/t/", "--also", "/u/"])
+        var batches: [[Int64?]] = []
+        try await work.plan(in: session) { items in
+            batches.append(
+                items.flatMap { item -> [Int64?] in
+                    if case .transfers(let requests) = item { return requests.map(\.fanOut) }
+                    return []
+                }
+            )
+        }
+        #expect(batches == [[1, 1], [2, 2, 3, 3]])
     }
 
     private static func work(_ arguments: [String]) throws -> CopyWork {

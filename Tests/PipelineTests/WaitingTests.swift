@@ -8,6 +8,20 @@ import Testing
     private let digest = SHA256.hash("x")
     private let stored = StoredObject(location: "there", size: 1, fingerprint: "f")
 
+    @Test("Members of one shared read do not wait for each other, and others wait for them")
+    func together() async throws {
+        let table = InFlightTable()
+        let group = ObjectIdentifier(table)
+        guard case .owner = try await table.claim(digest, at: "s", group: group),
+            case .together = try await table.claim(digest, at: "s", group: group)
+        else { return #expect(Bool(false)) }
+        let isWaiting = Latch()
+        let other = Task { try await table.claim(digest, at: "s", willWait: isWaiting.open) }
+        await isWaiting.wait()
+        table.settle(digest, at: "s", stored: stored)
+        guard case .stored = try await other.value else { return #expect(Bool(false)) }
+    }
+
     @Test("Of equal digests one is fetched; the others get it, or the next one's turn when it failed")
     func inFlight() async throws {
         let table = InFlightTable()
@@ -26,6 +40,7 @@ import Testing
                         }
                         table.settle(digest, at: "s", stored: isFirst ? nil : object)
                     case .stored: ends.withLock { $0.stored += 1 }
+                    case .together: Issue.record("they have no group")
                     }
                 }
             }

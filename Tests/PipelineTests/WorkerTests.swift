@@ -72,6 +72,54 @@ final class FakeResolver: TransferResolver {
         #expect(resources.budget.usage.held == 0)
     }
 
+    @Test("Siblings run together, however few slots there are, and their source is read once")
+    func siblings() async throws {
+        // A clock that stands still: who comes late is waited for.
+        let time = ManualTime()
+        let queue = MemoryQueue(time: time)
+        let resources = PipelineResources(memory: .mebibytes(64), time: time, jitter: { 0.5 })
+        let source = FakeSource(TestBytes.make(1000))
+        for name in ["a", "b", "c"] {
+            resolver.add(name, source)
+            queue.add(name, fanOut: 1)
+        }
+        // Only its own siblings: the same number in another job is another object.
+        let other = FakeSource(TestBytes.make(1000, seed: 2))
+        resolver.add("d", other)
+        queue.add("d", job: 2, fanOut: 1)
+        let worker = Worker(
+            queue: queue,
+            resolver: resolver,
+            configuration: WorkerConfiguration(transfers: 1, perHost: 1),
+            resources: resources
+        )
+        #expect(try await worker.run(job: nil).states == [.done: 4])
+        #expect(source.bytesYielded == 1000 && source.opens == 1 && other.bytesYielded == 1000)
+        #expect(["a", "b", "c"].allSatisfy { resolver.sink.object($0) == TestBytes.make(1000) })
+        #expect(resources.budget.usage.held == 0)
+    }
+
+    @Test("A sibling that runs again after the others have ended runs alone")
+    func siblingAgain() async throws {
+        let time = ManualTime()
+        let queue = MemoryQueue(time: time)
+        let resources = PipelineResources(memory: .mebibytes(64), time: time, jitter: { 0.5 })
+        let source = FakeSource(TestBytes.make(1000))
+        for name in ["a", "b"] {
+            resolver.add(name, source)
+            queue.add(name, fanOut: 1)
+        }
+        resolver.sink.faults.add(SluiceError(.network, "reset", retry: .restart), to: "commit")
+        let worker = Worker(
+            queue: queue,
+            resolver: resolver,
+            configuration: WorkerConfiguration(),
+            resources: resources
+        )
+        #expect(try await worker.run(job: nil).states == [.done: 2])
+        #expect(source.opens == 2)
+    }
+
     @Test("Only the job that was asked for is run")
     func oneJob() async throws {
         let other = add("a", job: 1)

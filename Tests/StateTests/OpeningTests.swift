@@ -108,9 +108,11 @@ struct OpeningTests {
     }
 
     @Test(
-        "refuses a newer version, another program's file and what is no database, and leaves them as they are",
-        arguments: [(60, [0, 0, 0, 2], "newer Sluice"), (68, [1, 2, 3, 4], "not a state file"), (0, [0], "damaged")]
-            as [(Int, [UInt8], String)]
+        "refuses another version, another program's file and what is no database, and leaves them as they are",
+        arguments: [
+            (60, [0, 0, 0, 3], "newer Sluice"), (60, [0, 0, 0, 1], "older Sluice"),
+            (68, [1, 2, 3, 4], "not a state file"), (0, [0], "damaged"),
+        ] as [(Int, [UInt8], String)]
     )
     func identity(offset: Int, bytes: [UInt8], text: String) async throws {
         try await fill(3)

@@ -40,6 +40,32 @@ struct QueueTests {
         #expect(again.map(\.attempts) == [0, 0, 0])
     }
 
+    @Test("gives out an object's transfers together, however few are asked for, and no other job's")
+    func siblings() async throws {
+        func requests(_ names: [String]) -> [TransferRequest] {
+            names.map { TransferRequest(source: "https://a/x", target: $0, host: "https://a", fanOut: 1) }
+        }
+        let ids = try await store.add(requests(["/1", "/2", "/3"]), command: "cp").transfers.map(\.id)
+        let others = try await store.add(requests(["/4", "/5"]), command: "cp").transfers.map(\.id)
+        let first = try await store.claim(1)
+        #expect(first.map(\.id) == ids && first.map(\.request.fanOut) == [1, 1, 1])
+        try await store.release([first[1]])
+        #expect(try await store.claim(1).map(\.id) == [ids[1]], "one that comes back later comes alone")
+        #expect(try await store.claim(9).map(\.id) == others)
+    }
+
+    @Test("leaves out siblings that are held, and those that only their command can run")
+    func heldSiblings() async throws {
+        var requests = ["/1", "/2", "/3"].map {
+            TransferRequest(source: "https://a/x", target: $0, host: "https://a", fanOut: 7)
+        }
+        requests[2].needsCommand = true
+        let (job, transfers) = try await store.add(requests, command: "cp")
+        _ = try await store.pause(.transfers([transfers[1].id]))
+        #expect(try await store.claim(1).map(\.id) == [transfers[0].id])
+        #expect(try await store.claim(1, job: job).map(\.id) == [transfers[2].id])
+    }
+
     @Test("gives the request back as it was added")
     func request() async throws {
         var request = TransferRequest.numbered(1)

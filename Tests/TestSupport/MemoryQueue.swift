@@ -41,10 +41,16 @@ public final class MemoryQueue: TransferQueue {
 
     /// Adds a row and returns its id.
     @discardableResult
-    public func add(_ name: String, host: String = "https://fake", priority: Int = 0, job: Int64 = 1) -> TransferID {
+    public func add(
+        _ name: String,
+        host: String = "https://fake",
+        priority: Int = 0,
+        job: Int64 = 1,
+        fanOut: Int64? = nil
+    ) -> TransferID {
         state.withLock { state in
             let id = TransferID(Int64(state.rows.count + 1))
-            let request = TransferRequest(source: "\(host)/\(name)", target: name, host: host)
+            let request = TransferRequest(source: "\(host)/\(name)", target: name, host: host, fanOut: fanOut)
             let claim = ClaimedTransfer(
                 id: id,
                 job: JobID(job),
@@ -75,7 +81,7 @@ public final class MemoryQueue: TransferQueue {
     /// Another worker holds so many.
     public func setElsewhere(_ count: Int) { state.withLock { $0.elsewhere = count } }
 
-    /// Claims by priority, then by age.
+    /// Claims by priority, then by age; siblings beyond the limit.
     public func claim(limit: Int, job: JobID?, perHost: Int, running: [String: Int]) async throws -> [ClaimedTransfer] {
         try faults.pass("claim")
         let now = time.now()
@@ -90,8 +96,12 @@ public final class MemoryQueue: TransferQueue {
             }
             var hosts = running
             var claims: [ClaimedTransfer] = []
-            for row in best where claims.count < limit {
-                guard hosts[row.claim.request.host, default: 0] < perHost else { continue }
+            for row in best {
+                let fanOut = row.claim.request.fanOut
+                let isSibling =
+                    fanOut != nil && claims.contains { $0.job == row.claim.job && $0.request.fanOut == fanOut }
+                guard isSibling || claims.count < limit else { continue }
+                guard isSibling || hosts[row.claim.request.host, default: 0] < perHost else { continue }
                 hosts[row.claim.request.host, default: 0] += 1
                 state.rows[row.claim.id]?.state = .running
                 state.rows[row.claim.id]?.claim.fence += 1

@@ -14,6 +14,7 @@ struct Add: AsyncParsableCommand {
             EXAMPLES
               sluice add https://example.org/model.gguf s3://models/
               sluice add --from urls.txt --priority 10 ./downloads/
+              sluice add -r s3://models/llama/ /mnt/a/llama/ --also /mnt/b/llama/
               sluice add -H 'Authorization: env:TOKEN' https://example.org/gated.bin ./
             """
     )
@@ -41,7 +42,7 @@ struct Add: AsyncParsableCommand {
         if let proxy = http.proxy, Redact.holdsCredential(proxy) {
             throw ValidationError("--proxy with a password: set https_proxy for sluice run instead")
         }
-        if copy.locations.contains("-") { throw ValidationError("- is gone when the queue runs: use cp") }
+        if (copy.locations + copy.also).contains("-") { throw ValidationError("- is gone when the queue runs: use cp") }
         for source in copy.locations.dropLast() { try Add.refuseSecret(source) }
     }
 

@@ -9,12 +9,14 @@ struct Cp: AsyncParsableCommand {
         discussion: """
             Nothing appears under its final name before it is proven. Interrupted work goes on when the same command \
             runs again. With -r, what is below a directory or a prefix is copied to below the target, its own name \
-            left out. A target that ends in / is a directory or a prefix.
+            left out. A target that ends in / is a directory or a prefix. With --also, each source is read once for \
+            all targets; each copy has its own end, and is resumed alone.
 
             EXAMPLES
               sluice cp https://example.org/model.gguf s3://models/
               sluice cp -r --include '*.safetensors' s3://models/llama/ ./llama/
               sluice cp --sha256 9f86d0…0a08 https://example.org/a.bin ./a.bin
+              sluice cp https://example.org/a.gguf ./ --also s3://models/ --also /mnt/b/
               tar c data | sluice cp - s3://backup/data.tar
             """
     )

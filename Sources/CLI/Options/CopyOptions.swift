@@ -21,6 +21,12 @@ struct CopyOptions: ParsableArguments {
     @Option(parsing: .unconditional, help: .init("Higher runs earlier, -1000 to 1000.", valueName: "n"))
     var priority = 0
 
+    @Option(
+        parsing: .unconditionalSingleValue,
+        help: .init("Another target: the sources are read once for all. May be given again.", valueName: "location")
+    )
+    var also: [String] = []
+
     @Argument(help: .init("Sources, then the target.", valueName: "location"))
     var locations: [String] = []
 
@@ -30,7 +36,10 @@ struct CopyOptions: ParsableArguments {
         if locations.count < (from == nil ? 2 : 1) {
             throw ValidationError(locations.isEmpty ? "no source and no target given" : "no target given")
         }
-        for text in locations { _ = try CopyOptions.location(text) }
+        for text in locations + also { _ = try CopyOptions.location(text) }
+        if !also.isEmpty, let last = locations.last, (also + [last]).contains("-") {
+            throw ValidationError("standard output cannot be one of several targets: pipe it through tee instead")
+        }
         guard let sha256 else { return }
         guard Digest(.sha256, hex: sha256) != nil else { throw ValidationError(CopyOptions.notADigest(sha256)) }
         if locations.count > 2 || from != nil || selection.recursive {
@@ -55,7 +64,7 @@ struct CopyOptions: ParsableArguments {
         }
     }
 
-    func target() throws -> Location { try CopyOptions.location(locations.last ?? "") }
+    func targets() throws -> [Location] { try ([locations.last ?? ""] + also).map(CopyOptions.location) }
 
     func sources() throws -> [Location] { try locations.dropLast().map(CopyOptions.location) }
 

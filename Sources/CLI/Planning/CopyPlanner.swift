@@ -3,8 +3,8 @@ import SluicePipeline
 
 /// What planning finds.
 enum PlannedItem: Sendable {
-    /// A transfer to make.
-    case transfer(TransferRequest)
+    /// One object's transfers, one for each target.
+    case transfers([TransferRequest])
     /// Something that cannot be copied, or could not be listed.
     case failed(SluiceError)
     /// Something that is left out, with its reason, and is no failure.
@@ -26,40 +26,24 @@ struct CopyRules: Sendable {
 /// Expands sources into transfers, item by item: memory does not grow with the number of objects.
 ///
 /// The contents of a directory or a prefix go below the target, its own name left out. A single object goes below a
-/// container under its base name, else it becomes the target itself.
+/// container under its base name, else it becomes the target itself. Every target gets every object.
 struct CopyPlanner: Sendable {
     let session: any CommandSession
     let rules: CopyRules
-    let target: Location
-    let sink: any Sink
-    /// Whether the target holds objects rather than being one.
-    let isContainer: Bool
+    let targets: [CopyTarget]
     /// Tells sources apart that look alike without their secrets.
     private let secrets = SecretLocations()
 
-    /// Looks at the target once.
+    /// Looks at each target once.
     ///
-    /// - Parameter many: more than one source is known to come, so that the target must be a container.
-    init(_ session: any CommandSession, rules: CopyRules, target: Location, many: Bool) async throws {
+    /// - Parameter many: more than one source is known to come, so that the targets must be containers.
+    init(_ session: any CommandSession, rules: CopyRules, targets: [Location], many: Bool) async throws {
         self.session = session
-        self.target = target
-        sink = try session.sink(target)
-        isContainer = target.namesContainer ? true : try await sink.isContainer()
-        var rules = rules
-        if target.localPath != nil, isContainer || rules.recursive {
-            var settings = try TransferSettings(decoding: rules.settings)
-            settings.targetRoot = sink.location
-            rules.settings = try settings.encoded()
-        }
         self.rules = rules
-        if many, !isContainer {
-            throw SluiceError(
-                .usage,
-                object: "\(target)",
-                "many sources, but the target is neither a directory nor a prefix",
-                remedy: "end the target in / to make it one"
-            )
-        }
+        var made: [CopyTarget] = []
+        for location in targets { made.append(try await CopyTarget(session, rules, location, many: many)) }
+        self.targets = made
+        try CopyTarget.refuseRepeated(made.map(\.sink.location))
     }
 
     /// Plans one source; what fails is an item, so that other sources go on.
@@ -67,7 +51,7 @@ struct CopyPlanner: Sendable {
         do {
             let source = try session.source(location)
             if try await source.isSingleObject() {
-                try await emit(.transfer(try single(location, source)))
+                try await emit(.transfers(try single(location, source)))
             } else if rules.recursive {
                 try await container(location, source, emit)
             } else {
@@ -78,25 +62,16 @@ struct CopyPlanner: Sendable {
         }
     }
 
-    private func single(_ location: Location, _ source: any Source) throws -> TransferRequest {
+    private func single(_ location: Location, _ source: any Source) throws -> [TransferRequest] {
         let object = try source.object(ObjectKey(bytes: []))
-        let key: ObjectKey
-        if isContainer {
-            guard let name = location.baseName, !name.bytes.isEmpty else {
-                throw SluiceError(
-                    .usage,
-                    "has no name of its own to be stored under",
-                    remedy: "name the target in full instead of its directory"
-                )
-            }
-            key = name
-        } else {
-            key = ObjectKey(bytes: [])
-        }
         // A URL is kept as it was typed: what the object calls itself is redacted. Everything else names itself without
         // secrets and from any directory.
-        if case .web(let url) = location.kind { return try request(url, object, to: key, size: nil) }
-        return try request(object.location, object, to: key, size: nil)
+        let text = if case .web(let url) = location.kind { url } else { object.location }
+        let requests = try targets.map { target in
+            try request(text, object, to: target, try target.key(for: location), size: nil)
+        }
+        try CopyTarget.refuseRepeated(requests.map(\.target))
+        return requests
     }
 
     private func container(
@@ -104,55 +79,54 @@ struct CopyPlanner: Sendable {
         _ source: any Source,
         _ emit: (PlannedItem) async throws -> Void
     ) async throws {
-        guard isContainer || target.kind != .stream else {
-            throw SluiceError(.usage, "many objects do not fit into standard output", remedy: "use cat")
-        }
-        try refuseNesting(in: source)
+        for target in targets { try target.refuse(contentsOf: source) }
         for try await item in source.list(recursive: true) {
             switch item {
             case .skipped(let error): try await emit(.failed(error))
             case .entry(let entry):
                 guard !entry.isPrefix, rules.filter.accepts(entry.relativeKey) else { continue }
-                if isMarker(entry) {
-                    try await emit(.skipped("\(Redact.location(entry.location)): a directory marker without bytes"))
-                    continue
-                }
-                do {
-                    let object = try source.object(entry.relativeKey)
-                    let made = try request(entry.location, object, to: entry.relativeKey, size: entry.size)
-                    try await emit(.transfer(made))
-                } catch var error as SluiceError {
-                    // The object is what the user can act upon: the target only says what is wrong with its key.
-                    error.object = Redact.location(entry.location)
-                    try await emit(.failed(error))
-                }
+                try await plan(entry, source, emit)
             }
         }
         // A stream ends like a complete one when its reader is cancelled.
         try Task.checkCancellation()
     }
 
-    /// What a copy makes would be listed by it, and copied again.
-    private func refuseNesting(in source: any Source) throws {
-        guard case .path = target.kind, let from = LocalPath(source.location), let to = LocalPath(sink.location),
-            to.bytes.starts(with: from.bytes.last == UInt8(ascii: "/") ? from.bytes : from.bytes + [UInt8(ascii: "/")])
-        else { return }
-        throw SluiceError(
-            .usage,
-            "the target \(to) is inside it",
-            remedy: "name a target outside, or leave that directory out by copying what is beside it"
-        )
-    }
-
-    /// Consoles make `dir/` objects of no bytes; on a file system the directory comes with its files.
-    private func isMarker(_ entry: SourceEntry) -> Bool {
-        entry.relativeKey.bytes.last == UInt8(ascii: "/") && entry.size == 0 && ["file", "cas"].contains(target.scheme)
+    /// One entry of a listing, to every target that takes its key.
+    private func plan(
+        _ entry: SourceEntry,
+        _ source: any Source,
+        _ emit: (PlannedItem) async throws -> Void
+    ) async throws {
+        var requests: [TransferRequest] = []
+        var markers = 0
+        for target in targets {
+            if target.isMarker(entry) {
+                markers += 1
+                continue
+            }
+            do {
+                let object = try source.object(entry.relativeKey)
+                requests.append(
+                    try request(entry.location, object, to: target, entry.relativeKey, size: entry.size)
+                )
+            } catch var error as SluiceError {
+                // The object is what the user can act upon: the target only says what is wrong with its key.
+                error.object = Redact.location(entry.location)
+                try await emit(.failed(error))
+            }
+        }
+        if !requests.isEmpty { try await emit(.transfers(requests)) }
+        if markers == targets.count {
+            try await emit(.skipped("\(Redact.location(entry.location)): a directory marker without bytes"))
+        }
     }
 
     private func request(
         _ text: String,
         _ object: any SourceObject,
-        to key: ObjectKey,
+        to target: CopyTarget,
+        _ key: ObjectKey,
         size: UInt64?
     ) throws -> TransferRequest {
         let needsCommand = rules.hasSecrets || Redact.mayHoldCredential(text)
@@ -165,12 +139,12 @@ struct CopyPlanner: Sendable {
         }
         return TransferRequest(
             source: source,
-            target: try sink.target(key).location,
-            settings: rules.settings,
+            target: try target.sink.target(key).location,
+            settings: target.settings,
             overwrite: rules.overwrite,
             expectedSHA256: rules.expectedSHA256?.lowercased(),
             // Its standard output is as much the command's own as its standard input.
-            needsCommand: needsCommand || text == "-" || target.kind == .stream,
+            needsCommand: needsCommand || text == "-" || target.location.kind == .stream,
             host: object.host,
             size: size
         )

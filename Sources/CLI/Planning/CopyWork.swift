@@ -4,7 +4,7 @@ import SluicePipeline
 /// What `cp` and `add` do once their command line is parsed: plan, queue, and for `cp` work off.
 struct CopyWork: Sendable {
     let sources: [Location]
-    let target: Location
+    let targets: [Location]
     let list: SourceList?
     let rules: CopyRules
     let priority: Int
@@ -21,7 +21,7 @@ struct CopyWork: Sendable {
 
     init(_ copy: CopyOptions, settings: SessionSettings, presentation: Presentation, keepsSecrets: Bool) throws {
         sources = try copy.sources()
-        target = try copy.target()
+        targets = try copy.targets()
         list = copy.from.map { SourceList(path: $0) }
         priority = copy.priority
         self.settings = settings
@@ -43,7 +43,7 @@ struct CopyWork: Sendable {
     private var title: String {
         let names = sources.map { "\($0)" } + (list.map { ["--from \($0.path)"] } ?? [])
         let shown = names.prefix(3).joined(separator: " ") + (names.count > 3 ? " and \(names.count - 3) more" : "")
-        return "\(shown) -> \(target)"
+        return "\(shown) -> \(targets.map { "\($0)" }.joined(separator: ", "))"
     }
 
     /// Expands every source, and hands over batches.
@@ -54,17 +54,23 @@ struct CopyWork: Sendable {
         let planner = try await CopyPlanner(
             session,
             rules: rules,
-            target: target,
+            targets: targets,
             many: sources.count > 1 || list != nil
         )
         var pending: [PlannedItem] = []
+        var count = 0
+        var objects: Int64 = 0
         // The first object must not wait for a thousand others.
         var limit = 1
         func add(_ item: PlannedItem) async throws {
-            pending.append(item)
-            guard pending.count >= limit else { return }
+            objects += 1
+            pending.append(CopyWork.numbered(item, objects))
+            // What is read together comes into the queue together.
+            if case .transfers(let requests) = item { count += requests.count } else { count += 1 }
+            guard count >= limit else { return }
             try await emit(pending)
             pending = []
+            count = 0
             limit = min(CopyWork.batch, limit * 4)
         }
         for source in sources { try await planner.plan(source, add) }
@@ -81,6 +87,13 @@ struct CopyWork: Sendable {
             }
         }
         if !pending.isEmpty { try await emit(pending) }
+    }
+
+    /// An object with several targets gets a number by which its transfers find each other.
+    private static func numbered(_ item: PlannedItem, _ number: Int64) -> PlannedItem {
+        guard case .transfers(var requests) = item, requests.count > 1 else { return item }
+        for index in requests.indices { requests[index].fanOut = number }
+        return .transfers(requests)
     }
 
     /// `add`: only queues.
@@ -212,7 +225,7 @@ struct CopyWork: Sendable {
         var failures: [SluiceError.Code] = []
         for item in items {
             switch item {
-            case .transfer(let request): requests.append(request)
+            case .transfers(let made): requests += made
             case .skipped(let reason):
                 if presentation.quiet || presentation.style == .json { continue }
                 if let display { display.say("skipped \(reason)") } else { presentation.say("skipped \(reason)") }

@@ -10,9 +10,12 @@ public final class InFlightTable: Sendable {
         case owner
         /// Another transfer stored it meanwhile.
         case stored(StoredObject)
+        /// One of the caller's own group has it, and reads together with the caller: neither waits for the other.
+        case together
     }
 
     private struct Entry {
+        var group: ObjectIdentifier?
         var waiters: [Int: CheckedContinuation<StoredObject?, Never>] = [:]
     }
 
@@ -28,22 +31,27 @@ public final class InFlightTable: Sendable {
 
     /// Claims `digest` for a sink; waits while another transfer has it. If that one fails, the next waiter owns it.
     ///
-    /// - Parameter willWait: called before it waits: the owner may need what the caller holds.
+    /// - Parameters:
+    ///   - group: the shared read that the caller is a member of.
+    ///   - willWait: called before it waits: the owner may need what the caller holds.
     /// - Throws: `CancellationError` when the task is cancelled while it waits: the owner may take hours.
     public func claim(
         _ digest: Digest,
         at sinkHost: String,
+        group: ObjectIdentifier? = nil,
         willWait: () -> Void = {}
     ) async throws -> Claim {
         let key = "\(sinkHost) \(digest)"
         while true {
             try Task.checkCancellation()
-            let owns = state.withLock { state in
-                guard state.entries[key] == nil else { return false }
-                state.entries[key] = Entry()
-                return true
+            let claim: Claim? = state.withLock { state in
+                if let entry = state.entries[key] {
+                    return group != nil && entry.group == group ? .together : nil
+                }
+                state.entries[key] = Entry(group: group)
+                return .owner
             }
-            if owns { return .owner }
+            if let claim { return claim }
             willWait()
             if let stored = await wait(key) { return .stored(stored) }
         }

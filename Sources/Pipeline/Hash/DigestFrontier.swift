@@ -148,7 +148,7 @@ final class DigestFrontier: Sendable {
                 let toBoundary = boundaryStep - position % boundaryStep
                 run = rest.prefix(Int(min(UInt64(rest.count), toBoundary)))
             }
-            hash.update(run)
+            run.advance(&hash)
             position += UInt64(run.count)
             rest = rest.dropFirst(run.count)
             if boundaryStep > 0, position % boundaryStep == 0 || position == end {

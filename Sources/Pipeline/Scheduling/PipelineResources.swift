@@ -5,7 +5,7 @@ public struct PipelineResources: Sendable {
     /// Buffers.
     public let pool: BufferPool
     /// Admission of buffers.
-    public let budget: MemoryBudget
+    public private(set) var budget: MemoryBudget
     /// Limits of the rate.
     public let throttle: Throttle
     /// Back-off per host.
@@ -39,6 +39,13 @@ public struct PipelineResources: Sendable {
         inFlight = InFlightTable()
         self.events = events
         self.time = time
+    }
+
+    /// The same with another budget.
+    func with(budget: MemoryBudget) -> PipelineResources {
+        var resources = self
+        resources.budget = budget
+        return resources
     }
 }
 

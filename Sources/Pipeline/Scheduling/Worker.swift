@@ -9,6 +9,8 @@ public final class Worker: Sendable {
         let drain: Drain
         /// Known from the queue, or since the first look.
         var isLong: Bool
+        /// What it reads together with its siblings, and as which of them.
+        var share: (read: SharedRead, member: Int)?
 
         /// Asks for an end in good order.
         func stop() {
@@ -102,7 +104,7 @@ public final class Worker: Sendable {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 while try await goesOn() {
                     try await claimMore(job)
-                    while let claim = takeReady() { start(claim, in: &group) }
+                    while let claims = takeReady() { start(claims, in: &group) }
                     if try await isOver(job, watch) { break }
                     await wakeUp.wait()
                 }
@@ -155,8 +157,7 @@ public final class Worker: Sendable {
             try await releaseReady()
             ready = []
         }
-        var hosts: [String: Int] = [:]
-        for claim in running { hosts[claim.request.host, default: 0] += 1 }
+        var hosts = Worker.load(running)
         // Those whose host is busy wait for it, and keep nothing from the other hosts.
         let startable = ready.count { hosts[$0.request.host, default: 0] < configuration.perHost ?? .max }
         guard free > startable else { return }
@@ -174,13 +175,14 @@ public final class Worker: Sendable {
     }
 
     /// The next claim that may start: a slot is free, and its host is not busy with as many as it may have.
-    private func takeReady() -> ClaimedTransfer? {
+    ///
+    /// - Returns: it, with those that read its source with it.
+    private func takeReady() -> [ClaimedTransfer]? {
         let now = resources.time.now()
         return state.withLock { state in
             guard !state.stopping else { return nil }
             let perHost = configuration.perHost ?? .max
-            var hosts: [String: Int] = [:]
-            for entry in state.running.values { hosts[entry.claim.request.host, default: 0] += 1 }
+            let hosts = Worker.load(state.running.values.map(\.claim))
             // In order: a long one that must wait is not overtaken for ever by the short ones behind it.
             guard let index = state.ready.firstIndex(where: { hosts[$0.request.host, default: 0] < perHost }),
                 state.slots.mayStart(
@@ -190,8 +192,30 @@ public final class Worker: Sendable {
                     at: now
                 )
             else { return nil }
-            return state.ready.remove(at: index)
+            let first = state.ready.remove(at: index)
+            guard let fanOut = first.request.fanOut else { return [first] }
+            let isSibling = { (claim: ClaimedTransfer) in claim.job == first.job && claim.request.fanOut == fanOut }
+            let siblings = state.ready.filter(isSibling)
+            state.ready.removeAll(where: isSibling)
+            return [first] + siblings
         }
+    }
+
+    /// How many reads of each host there are: siblings share theirs.
+    private static func load(_ claims: [ClaimedTransfer]) -> [String: Int] {
+        struct Read: Hashable {
+            let job: JobID
+            let fanOut: Int64
+        }
+        var known: Set<Read> = []
+        var hosts: [String: Int] = [:]
+        for claim in claims {
+            if let fanOut = claim.request.fanOut, !known.insert(Read(job: claim.job, fanOut: fanOut)).inserted {
+                continue
+            }
+            hosts[claim.request.host, default: 0] += 1
+        }
+        return hosts
     }
 
     private func isOver(_ job: JobID?, _ watch: Bool) async throws -> Bool {
@@ -202,9 +226,22 @@ public final class Worker: Sendable {
         return !watch && !fed && nothingLeft
     }
 
-    private func start(_ claim: ClaimedTransfer, in group: inout ThrowingTaskGroup<Void, any Error>) {
+    /// Starts claims that read one source together, or a single one.
+    private func start(_ claims: [ClaimedTransfer], in group: inout ThrowingTaskGroup<Void, any Error>) {
+        let hasDigest = claims.allSatisfy { $0.request.expectedSHA256 != nil }
+        let read =
+            claims.count > 1
+            ? SharedRead(members: claims.count, resources: resources, hasDigest: hasDigest) : nil
+        for (index, claim) in claims.enumerated() { start(claim, read.map { ($0, index) }, in: &group) }
+    }
+
+    private func start(
+        _ claim: ClaimedTransfer,
+        _ share: (read: SharedRead, member: Int)?,
+        in group: inout ThrowingTaskGroup<Void, any Error>
+    ) {
         let isLong = claim.request.size ?? 0 > Slots.shortObject
-        let entry = Running(claim: claim, cancel: CancelSwitch(), drain: Drain(), isLong: isLong)
+        let entry = Running(claim: claim, cancel: CancelSwitch(), drain: Drain(), isLong: isLong, share: share)
         let stopping = state.withLock { state in
             state.running[claim.id] = entry
             return state.stopping
@@ -215,6 +252,8 @@ public final class Worker: Sendable {
         group.addTask(executorPreference: BlockingExecutor.shared) {
             var failure: (any Error)?
             do {
+                // However it ends, its siblings wait for it no longer.
+                defer { entry.share.map { $0.read.leave($0.member) } }
                 try await self.perform(entry)
             } catch {
                 failure = error
@@ -252,6 +291,7 @@ public final class Worker: Sendable {
                     resources: resources,
                     limits: self.configuration.limits,
                     drain: entry.drain,
+                    member: entry.share.map { $0.read.member($0.member, source) },
                     onSize: { size in self.state.withLock { $0.running[claim.id]?.isLong = size > Slots.shortObject } }
                 )
                 return try await runner.run()

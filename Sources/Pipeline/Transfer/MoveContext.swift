@@ -4,6 +4,8 @@ import SluiceBytes
 struct MoveContext: Sendable {
     let transfer: TransferID
     let source: any SourceObject
+    /// Whether other transfers read the source with this one: then how many connections it has is not its own affair.
+    var isShared = false
     let info: ObjectInfo
     let target: any SinkTarget
     let capabilities: SinkCapabilities

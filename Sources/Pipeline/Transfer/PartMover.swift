@@ -55,11 +55,19 @@ final class PartMover: Sendable {
         let done = Set(receipts.map(\.part.index))
         board = Mutex(PartBoard(plan: plan, done: done))
         order = Sequencer(first: (0..<plan.count).first { !done.contains($0) } ?? plan.count)
-        let initial = context.capabilities.shape == .positioned ? 2 : context.limits.connections
-        lanes = LaneGate(initial: initial, maximum: min(context.limits.connections, plan.count + 1))
-        let known = context.resources.hosts.connectionLimit(context.source.host)
+        let most = PartMover.mostLanes(context.limits, context.capabilities, isShared: context.isShared)
+        let initial = context.capabilities.shape == .positioned ? 2 : most
+        lanes = LaneGate(initial: initial, maximum: min(most, plan.count + 1))
+        // A lane of a shared read may wait for other members, and must keep no connection from another lane meanwhile.
+        let known = context.isShared ? nil : context.resources.hosts.connectionLimit(context.source.host)
         connections = ConnectionGate(limit: known)
         if let known { lanes.follow(connections: known) }
+    }
+
+    /// A shared read has connections of its own and reads ahead. More than one lane would only bring a file its bytes
+    /// ahead of the hash, to be read back.
+    static func mostLanes(_ limits: TransferLimits, _ capabilities: SinkCapabilities, isShared: Bool) -> Int {
+        isShared && capabilities.shape == .positioned ? 1 : limits.connections
     }
 
     var isPositioned: Bool { context.capabilities.shape == .positioned }
@@ -127,7 +135,7 @@ final class PartMover: Sendable {
     /// waiting for it would take longer than the part does.
     private func stealWork() -> Work? {
         let window = UInt64(PartMover.windowChunks * BufferPool.chunkCapacity)
-        guard connections.hasRoom, board.withLock({ $0.canSteal }),
+        guard !context.isShared, connections.hasRoom, board.withLock({ $0.canSteal }),
             let reservation = context.resources.budget.tryReserve(window),
             let stolen = board.withLock({ $0.steal() }),
             let assembly = assemblies.withLock({ $0[stolen.part.index] })
@@ -183,7 +191,7 @@ final class PartMover: Sendable {
     /// A connection that brought nothing while others are served is one too many. Its turn comes when one of those
     /// ends; to ask again before would be refused again, and to wait for a time would leave the host idle.
     private func waitForTurn(_ segment: PartBoard.Segment, after error: any Error, of rest: ByteRange) async throws {
-        guard let failure = error as? SluiceError, failure.mayMeanTooMany,
+        guard !context.isShared, let failure = error as? SluiceError, failure.mayMeanTooMany,
             board.withLock({ $0.remainder(of: segment).lower }) == rest.lower, let limit = connections.refused()
         else { throw error }
         follow(limit)

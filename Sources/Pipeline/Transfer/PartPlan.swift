@@ -24,6 +24,12 @@ public struct PartPlan: Sendable, Hashable {
         return Part(index: index, range: ByteRange(lower, lower + min(partSize, size - lower)))
     }
 
+    /// What lies outside the parts that there are receipts of.
+    func missing(beside receipts: [PartReceipt]) -> [ByteRange] {
+        let done = Set(receipts.map(\.part.index))
+        return (0..<count).filter { !done.contains($0) }.map { part($0).range }
+    }
+
     /// The part size for an object of `size` bytes.
     ///
     /// The preferred size, or the user's, grown in steps of 1 MiB until the parts fit the sink's count.

@@ -75,6 +75,9 @@ public struct TransferRequest: Sendable, Hashable, Codable {
     public var host: String
     /// Length in bytes if the listing told, for totals and for order.
     public var size: UInt64?
+    /// Transfers of one job with the same number are one object on its way to several sinks: its source is read once
+    /// for those of them that run together. Nil for an object with one sink.
+    public var fanOut: Int64?
 
     /// A request from its parts.
     public init(
@@ -85,7 +88,8 @@ public struct TransferRequest: Sendable, Hashable, Codable {
         expectedSHA256: String? = nil,
         needsCommand: Bool = false,
         host: String,
-        size: UInt64? = nil
+        size: UInt64? = nil,
+        fanOut: Int64? = nil
     ) {
         self.source = source
         self.target = target
@@ -95,6 +99,7 @@ public struct TransferRequest: Sendable, Hashable, Codable {
         self.needsCommand = needsCommand
         self.host = host
         self.size = size
+        self.fanOut = fanOut
     }
 }
 

@@ -17,10 +17,11 @@ extension TransferRunner {
             gate: source.host == "file" ? nil : resources.throttle.downloadGate(time: resources.time),
             idleTimeout: limits.idleTimeout
         )
+        member?.announce(capabilities, limits)
         return try await retrying.run(host: source.host, object: source.location) {
             let bytes = FirstLook.memory(part: min(prefetch, claim.request.size ?? .max), capabilities)
-            let memory = prefetch > 0 && source.readsAhead ? try await resources.budget.reserve(bytes) : nil
-            return FirstLook(try await source.open(prefetch: prefetch, options: options), memory: memory)
+            let memory = prefetch > 0 && reader.readsAhead ? try await resources.budget.reserve(bytes) : nil
+            return FirstLook(try await reader.open(prefetch: prefetch, options: options), memory: memory)
         }
     }
 
@@ -141,7 +142,7 @@ extension TransferRunner {
         )
         let retrying = Retrying(resources: resources, transfer: claim.id)
         let stored = try await retrying.run(host: target.host, object: target.location) {
-            try await target.link(plan, willWait: opened.drop)
+            try await target.link(plan, willWait: { willWait(opened) })
         }
         guard let stored else { return nil }
         opened.drop()
@@ -162,7 +163,8 @@ extension TransferRunner {
         willWait: () -> Void,
         _ body: () async throws -> TransferOutcome
     ) async throws -> TransferOutcome {
-        switch try await resources.inFlight.claim(digest, at: target.host, willWait: willWait) {
+        switch try await resources.inFlight.claim(digest, at: target.host, group: member?.group, willWait: willWait) {
+        case .together: return try await body()
         case .owner:
             do {
                 let outcome = try await body()

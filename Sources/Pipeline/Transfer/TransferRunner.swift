@@ -13,14 +13,18 @@ public struct TransferRunner: Sendable {
     let source: any SourceObject
     let target: any SinkTarget
     let journal: any TransferJournal
-    let resources: PipelineResources
     let limits: TransferLimits
     let drain: Drain
+    private let allResources: PipelineResources
+    /// The source as it is read together with other transfers of the object; nil if this one reads alone.
+    let member: FanOutMember?
     private let onSize: @Sendable (UInt64) -> Void
 
     /// A runner for a claim whose locations were resolved.
     ///
-    /// - Parameter onSize: told the length, bytes, once the first look has shown it.
+    /// - Parameters:
+    ///   - member: the source as a member of a shared read.
+    ///   - onSize: told the length, bytes, once the first look has shown it.
     public init(
         claim: ClaimedTransfer,
         source: any SourceObject,
@@ -29,16 +33,27 @@ public struct TransferRunner: Sendable {
         resources: PipelineResources,
         limits: TransferLimits,
         drain: Drain = Drain(),
+        member: FanOutMember? = nil,
         onSize: @escaping @Sendable (UInt64) -> Void = { _ in }
     ) {
         self.claim = claim
         self.source = source
         self.target = target
         self.journal = journal
-        self.resources = resources
+        allResources = resources
+        self.member = member
         self.limits = limits
         self.drain = drain
         self.onSize = onSize
+    }
+
+    /// Where the bytes are read.
+    var reader: any SourceObject { member ?? source }
+
+    /// What the process shares; a member of a shared read has a budget of its own.
+    var resources: PipelineResources {
+        guard let budget = member?.budget else { return allResources }
+        return allResources.with(budget: budget)
     }
 
     /// Moves the object, and returns only when it is proven at the sink.
@@ -89,10 +104,16 @@ public struct TransferRunner: Sendable {
         guard let expected else {
             return try await move(opened, snapshot, capabilities, expected: nil, replaces: replaces)
         }
-        return try await oncePerDigest(expected, willWait: opened.drop) {
+        return try await oncePerDigest(expected, willWait: { willWait(opened) }) {
             if let outcome = try await link(opened, expected, replaces) { return outcome }
             return try await move(opened, snapshot, capabilities, expected: expected, replaces: replaces)
         }
+    }
+
+    /// Before a wait for what somebody else stores: who stores it may need what this one holds, and so may its siblings.
+    func willWait(_ look: FirstLook) {
+        look.drop()
+        member?.standAside()
     }
 
     /// Begin, move, verify, commit.
@@ -113,7 +134,8 @@ public struct TransferRunner: Sendable {
         let meter = ProgressMeter(transfer: claim.id, settled: 0, events: resources.events, time: resources.time)
         let context = MoveContext(
             transfer: claim.id,
-            source: source,
+            source: reader,
+            isShared: member != nil,
             info: info,
             target: target,
             capabilities: capabilities,
@@ -137,10 +159,12 @@ public struct TransferRunner: Sendable {
 
         if let copy {
             opened.drop()
+            member?.willRead([])
             return try await ServerCopyMover(context: context, copy: copy, runner: self).run(plan, earlier)
         }
         if earlier == nil, let size = info.size, size > 0, let session = try await target.beginSharing(source, plan) {
             opened.drop()
+            member?.willRead([])
             return try await CloneMover(context: context, plan: plan, runner: self).run(session, size: size)
         }
         if let size = info.size, WholeMover.suits(plan, capabilities),
@@ -166,6 +190,7 @@ public struct TransferRunner: Sendable {
         do {
             let resumed = try await Resume(context: context, session: session, plan: parts, earlier: earlier).run()
             context.meter.settle(resumed.receipts.reduce(0) { $0 + $1.part.range.count })
+            member?.willRead(parts.missing(beside: resumed.receipts))
             try drain.hold()
             defer { drain.letGo() }
             phase(.moving)

@@ -1,0 +1,60 @@
+import SluiceBytes
+
+/// How much memory a shared read and its members take, decided before the first of them moves a byte.
+///
+/// All of it is one reservation, and each member has a budget of its own within it. A member that waited for memory
+/// which another one holds, while that one waits for it to take its bytes, would wait for ever.
+struct FanOutMemory: Sendable, Hashable {
+    /// What a member's sink takes.
+    struct Demand: Sendable {
+        let capabilities: SinkCapabilities
+        let limits: TransferLimits
+    }
+
+    /// Kept blocks of this length.
+    let blockSize: UInt64
+    /// See `FanOutBoard.window`.
+    let window: UInt64
+
+    private static let chunk = UInt64(BufferPool.chunkCapacity)
+    private static let largestBlock: UInt64 = 8 << 20
+    private static let widestWindow: UInt64 = 4
+
+    /// A quarter of the budget for what is kept, in eight blocks if they can be so small.
+    init(total: ByteCount) {
+        var block = FanOutMemory.largestBlock
+        while block > FanOutMemory.chunk, block * 2 * FanOutMemory.widestWindow > total.bytes / 4 { block /= 2 }
+        blockSize = block
+        window = max(1, min(FanOutMemory.widestWindow, total.bytes / 4 / block / 2))
+    }
+
+    /// The most that is kept of an object: see `FanOutBoard` for why it is twice the window.
+    func kept(of size: UInt64?) -> UInt64 {
+        let chunk = FanOutMemory.chunk
+        let whole = (size ?? .max).addingCapped(chunk - 1) / chunk * chunk
+        return min(2 * window * blockSize, whole) + chunk
+    }
+
+    /// What each member needs: as many lanes as it may have, fewer where all would take more than half of the budget,
+    /// and one at least.
+    func shares(_ demands: [Int: Demand], size: UInt64?, total: ByteCount) throws -> [Int: UInt64] {
+        var lanes = max(1, demands.values.map(\.limits.connections).max() ?? 1)
+        while true {
+            let shares = try demands.mapValues { try FanOutMemory.share($0, size, lanes: lanes) }
+            let sum = shares.values.reduce(kept(of: size)) { $0.addingCapped($1) }
+            if lanes == 1 || sum <= total.bytes / 2 { return shares }
+            lanes -= 1
+        }
+    }
+
+    private static func share(_ demand: Demand, _ size: UInt64?, lanes: Int) throws -> UInt64 {
+        let partSize = try PartPlan.partSize(for: size ?? 0, demand.capabilities, preferred: demand.limits.partSize)
+        let part = min(partSize, size ?? .max)
+        let count = size.map { PartPlan(size: $0, partSize: partSize).count } ?? .max
+        let lane = FirstLook.memory(part: part, demand.capabilities)
+        let most = PartMover.mostLanes(demand.limits, demand.capabilities, isShared: true)
+        // A small file is held whole, beside what a stream holds.
+        let whole = SequentialMover.memory(part: 0, isPositioned: true) + chunk
+        return max(lane * UInt64(max(1, min(lanes, most, count))), whole)
+    }
+}
