@@ -13,6 +13,9 @@ package struct FileStatus: Hashable, Sendable {
     }
 
     package let kind: Kind
+    /// The twelve bits of chmod(2).
+    package let permissions: UInt32
+    package let owner: UInt32
     package let device: UInt64
     package let inode: UInt64
     /// Bytes.
@@ -34,6 +37,8 @@ package struct FileStatus: Hashable, Sendable {
             case S_IFSOCK: .socket
             default: .device
             }
+        permissions = raw.st_mode & 0o7777
+        owner = raw.st_uid
         device = UInt64(raw.st_dev)
         inode = UInt64(raw.st_ino)
         size = UInt64(max(0, raw.st_size))

@@ -60,6 +60,14 @@ extension OwnedDescriptor {
         }
     }
 
+    /// Writes at the start of the file.
+    package func write(_ bytes: [UInt8]) throws(SystemFailure) {
+        let outcome = bytes.withUnsafeBytes { buffer in
+            Result { () throws(SystemFailure) in try write(buffer, at: 0) }
+        }
+        try outcome.get()
+    }
+
     private static func position(_ offset: UInt64, _ done: Int) throws(SystemFailure) -> off_t {
         let (sum, overflow) = offset.addingReportingOverflow(UInt64(done))
         guard !overflow, let position = off_t(exactly: sum) else { throw SystemFailure("seek", EFBIG) }

@@ -50,6 +50,13 @@ static inline int sluice_is_tmpfs(int descriptor) {
     return system.f_type == 0x01021994;
 }
 
+// ZFS_SUPER_MAGIC is 0x2fc12fc1 (OpenZFS, zfs_fs.h). 1: on ZFS; 0: elsewhere; -1: errno.
+static inline int sluice_is_zfs(int descriptor) {
+    struct statfs system;
+    if (fstatfs(descriptor, &system) != 0) return -1;
+    return (unsigned long)system.f_type == 0x2fc12fc1UL;
+}
+
 // FICLONE is _IOW(0x94, 9, int) (linux/fs.h): shares the extents of another file of the same file system.
 static inline int sluice_clone(int target, int source) { return ioctl(target, _IOW(0x94, 9, int), source); }
 

@@ -307,6 +307,8 @@ final class ScriptedOperations: StoreOperations {
             case .symlink: S_IFLNK
             default: S_IFIFO
             }
+        raw.st_mode |= status.permissions
+        raw.st_uid = status.owner
         raw.st_dev = UInt(status.device)
         raw.st_ino = UInt(status.inode)
         raw.st_size = Int(status.size)

@@ -36,8 +36,8 @@ package struct FileSink: Sink {
         self.path = path
         self.time = time
         self.group = group
-        root = DirectoryRoot(path, calls: group.calls, usesOpenat2: usesOpenat2)
-        parent = DirectoryRoot(path.parent, calls: group.calls, usesOpenat2: usesOpenat2)
+        root = DirectoryRoot(path, usesOpenat2: usesOpenat2, sync: group.calls.directory)
+        parent = DirectoryRoot(path.parent, usesOpenat2: usesOpenat2, sync: group.calls.directory)
     }
 
     /// Whether the path was written with a trailing `/`, ends in `.` or `..`, or is a directory now.

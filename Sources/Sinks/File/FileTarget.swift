@@ -141,9 +141,7 @@ package struct FileTarget: SinkTarget {
     // MARK: - Starting
 
     private func start(_ plan: WritePlan) throws(SluiceError) -> FileSession {
-        guard let directory = try root.directory(name.directories, creating: true) else {
-            throw SluiceError(.internalFault, object: location, "a directory that was made is missing")
-        }
+        let directory = try root.made(name.directories)
         _ = try occupant(in: directory)
         let temporary: FileTemporary
         var isNew = false

@@ -132,27 +132,10 @@ struct FileTemporary: Sendable {
     }
 
     /// Gives the file the name `base`, in place of whatever has it.
-    func replace(_ base: [UInt8]) throws(SystemFailure) {
-        try SystemFailure.check("rename") {
-            name.withCPath { from in base.withCPath { renameat(directory.raw, from, directory.raw, $0) } }
-        }
-    }
+    func replace(_ base: [UInt8]) throws(SystemFailure) { try directory.rename(name, to: base) }
 
     /// Gives the file the name `base`; fails with EEXIST if anything has it.
     func publishNew(_ base: [UInt8]) throws(SystemFailure) {
-        do {
-            try SystemFailure.check("rename") {
-                name.withCPath { from in
-                    base.withCPath { sluice_rename_noreplace(directory.raw, from, directory.raw, $0) }
-                }
-            }
-        } catch let error where [EINVAL, ENOSYS, ENOTSUP].contains(error.number) {
-            // renameat2(2): "EINVAL: the filesystem does not support one of the flags". A link never replaces.
-            try SystemFailure.check("link") {
-                name.withCPath { from in base.withCPath { linkat(directory.raw, from, directory.raw, $0, 0) } }
-            }
-            CrashPoint.step()
-            try remove()
-        }
+        try directory.publish(name, to: base) { () throws(SystemFailure) in try remove() }
     }
 }

@@ -2,8 +2,6 @@ import SluiceBytes
 import SluicePipeline
 import Testing
 
-@testable import SluiceSinks
-
 @Suite struct SafeNameTests {
     @Test(arguments: [
         ("", "empty"), ("/etc/passwd", "absolute"), ("a/", "marks a directory"), ("a//b", "'//'"), (".", "'.'"),

@@ -3,21 +3,21 @@ import SluiceBytes
 /// The name of a file that is being written, beside its target: `.NAME.sluice-0123456789abcdef.part`.
 ///
 /// A long NAME is cut so that the whole stays within 255 bytes; the 16 random digits keep names apart.
-enum TemporaryName {
+package enum TemporaryName {
     private static let dot = UInt8(ascii: ".")
     private static let infix = Array(".sluice-".utf8)
     private static let suffix = Array(".part".utf8)
     private static let digitCount = 16
 
     /// A name for a new temporary of `base`, from 64 random bits.
-    static func make(for base: [UInt8], random: UInt64) -> [UInt8] {
+    package static func make(for base: [UInt8], random: UInt64) -> [UInt8] {
         let digits = (0..<digitCount).map { UInt8(truncatingIfNeeded: random >> UInt64(60 - 4 * $0)) & 15 }
         let hex = digits.map { $0 < 10 ? UInt8(ascii: "0") + $0 : UInt8(ascii: "a") + $0 - 10 }
         return start(for: base) + hex + suffix
     }
 
     /// Whether `name` is one of ours, of any target.
-    static func isOne(_ name: [UInt8]) -> Bool {
+    package static func isOne(_ name: [UInt8]) -> Bool {
         guard name.first == dot, name.count > 1 + infix.count + digitCount + suffix.count, name.suffix(5) == suffix[...]
         else { return false }
         let tail = name.dropLast(suffix.count)
@@ -26,7 +26,7 @@ enum TemporaryName {
     }
 
     /// Whether `name` is a temporary of the target `base`.
-    static func isOne(_ name: [UInt8], for base: [UInt8]) -> Bool {
+    package static func isOne(_ name: [UInt8], for base: [UInt8]) -> Bool {
         let start = start(for: base)
         return isOne(name) && name.starts(with: start) && name.count == start.count + digitCount + suffix.count
     }

@@ -1,7 +1,5 @@
-import CLinux
 import Glibc
 import SluiceBytes
-import SluicePipeline
 import Synchronization
 
 /// A directory, and the only way to directories below it.
@@ -9,26 +7,32 @@ import Synchronization
 /// The root's own path is the user's: links in it are followed. Below it nothing is followed and nothing leads out,
 /// whatever is planted or swapped there meanwhile: the kernel resolves the whole path (`openat2(2)` with
 /// `RESOLVE_BENEATH` and `RESOLVE_NO_SYMLINKS`), or, before kernel 5.6, each component is opened with `O_NOFOLLOW`.
-final class DirectoryRoot: Sendable {
+package final class DirectoryRoot: Sendable {
+    /// Makes the names in a directory durable.
+    package typealias Sync = @Sendable (OwnedDescriptor) throws(SystemFailure) -> Void
+
     private static let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW
 
-    let path: LocalPath
-    private let calls: SyncCalls
+    package let path: LocalPath
+    private let sync: Sync
+    private let syncsLater: Bool
     private let usesOpenat2: Bool
     private let opened = Mutex<OwnedDescriptor?>(nil)
 
-    init(_ path: LocalPath, calls: SyncCalls, usesOpenat2: Bool = true) {
+    /// - Parameter syncsLater: below the root the caller syncs the directories itself, each once and not for every name.
+    package init(_ path: LocalPath, syncsLater: Bool = false, usesOpenat2: Bool = true, sync: @escaping Sync) {
         self.path = path
-        self.calls = calls
+        self.sync = sync
+        self.syncsLater = syncsLater
         self.usesOpenat2 = usesOpenat2
     }
 
     /// The directory with these components below the root; nil if it is missing and `creating` is false.
     ///
-    /// A directory that is made is durable when this returns: its parent was synced.
+    /// A directory that is made is durable when this returns, unless `syncsLater`: its parent was synced.
     ///
     /// - Throws: `.unsafeName` if a symbolic link stands in the way, `.fileSystem` if a file does, `.noSpace`, ….
-    func directory(_ components: [[UInt8]], creating: Bool) throws(SluiceError) -> OwnedDescriptor? {
+    package func directory(_ components: [[UInt8]], creating: Bool) throws(SluiceError) -> OwnedDescriptor? {
         do {
             guard let root = try root(creating: creating) else { return nil }
             if components.isEmpty { return root }
@@ -41,6 +45,12 @@ final class DirectoryRoot: Sendable {
             let below = path.appending(components.joined(separator: [UInt8(ascii: "/")]))
             throw SluiceError(error, "open the directory", object: below.description)
         }
+    }
+
+    /// The directory with these components below the root, made if it is missing.
+    package func made(_ components: [[UInt8]]) throws(SluiceError) -> OwnedDescriptor {
+        if let made = try directory(components, creating: true) { return made }
+        throw SluiceError(.internalFault, object: path.description, "a directory that was made is missing")
     }
 
     // MARK: - The root
@@ -73,6 +83,7 @@ final class DirectoryRoot: Sendable {
         for directory in missing.reversed() {
             let parent = try OwnedDescriptor.open(directory.parent.bytes, O_RDONLY | O_DIRECTORY)
             try make(directory.baseName, in: parent)
+            try sync(parent)
         }
     }
 
@@ -85,6 +96,7 @@ final class DirectoryRoot: Sendable {
                 current = try open([component], below: current)
             } catch let error where error.number == ENOENT {
                 try make(component, in: current)
+                if !syncsLater { try sync(current) }
                 current = try open([component], below: current)
             }
         }
@@ -98,39 +110,22 @@ final class DirectoryRoot: Sendable {
         } catch let error where error.number == EEXIST {
             // Another session made it meanwhile; it is synced here too, since that session may not have come so far.
         }
-        try calls.directory(parent)
         CrashPoint.step()
     }
 
     private func open(_ components: [[UInt8]], below: OwnedDescriptor) throws(SystemFailure) -> OwnedDescriptor {
         if usesOpenat2 {
             do {
-                return try openResolved(Array(components.joined(separator: [UInt8(ascii: "/")])), below: below)
-            } catch let error where [ENOSYS, EPERM].contains(error.number) {
-                // A kernel before 5.6, or a seccomp filter that does not know the call: some answer EPERM.
+                let path = Array(components.joined(separator: [UInt8(ascii: "/")]))
+                return try below.openBeneath(path, DirectoryRoot.flags, followingLinks: false)
+            } catch let error where [ENOSYS, EPERM, ENOTDIR].contains(error.number) {
+                // A kernel before 5.6, or a seccomp filter that does not know the call: some answer EPERM. And of a link
+                // at the end it says "not a directory": step by step it can be told from a file.
             }
         }
         var current = below
         for component in components { current = try openStep(component, in: current) }
         return current
-    }
-
-    private func openResolved(_ path: [UInt8], below: OwnedDescriptor) throws(SystemFailure) -> OwnedDescriptor {
-        let resolve = UInt64(SLUICE_RESOLVE_BENEATH | SLUICE_RESOLVE_NO_SYMLINKS | SLUICE_RESOLVE_NO_MAGICLINKS)
-        let flags = UInt64(DirectoryRoot.flags | O_CLOEXEC)
-        var attempt = 0
-        while true {
-            do {
-                let raw = try SystemFailure.check("openat2") {
-                    path.withCPath { sluice_openat2(below.raw, $0, flags, resolve) }
-                }
-                return OwnedDescriptor(raw)
-            } catch let error where error.number == EAGAIN && attempt < 64 {
-                // openat2(2): "RESOLVE_BENEATH … the kernel could not ensure that a ".." component didn't escape (due
-                // to a race condition or potential attack). Callers may choose to retry".
-                attempt += 1
-            }
-        }
     }
 
     private func openStep(_ name: [UInt8], in directory: OwnedDescriptor) throws(SystemFailure) -> OwnedDescriptor {

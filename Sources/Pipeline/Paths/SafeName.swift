@@ -1,5 +1,4 @@
 import SluiceBytes
-import SluicePipeline
 
 /// A name below a root that cannot leave it: the only way from an object's key to a path.
 ///

@@ -1,0 +1,212 @@
+import Glibc
+import SluiceBytes
+import SluicePipeline
+
+/// Lays revisions out as the Hugging Face cache has them, so that `huggingface_hub` and all who use it find them.
+///
+/// `models--org--name/{blobs/<etag>, snapshots/<commit>/<path> → ../../blobs/<etag>, refs/<branch> = commit}`. A file
+/// under `blobs/` is a clone of the store's blob, another name of it, or a copy: what `hf cache rm` removes is only that.
+/// The order is blobs, snapshot, ref, each durable before the next. A snapshot is made aside and renamed in whole.
+package struct HuggingFaceView {
+    /// Where a store has its view, unless somebody asks for another place.
+    package static let directoryName = "hub"
+
+    let root: DirectoryRoot
+    let placer: FilePlacer
+    let calls: ViewCalls
+    private let store: ContentStore
+
+    /// - Parameter cache: what `HF_HUB_CACHE` will name; nil is the store's own `hub`.
+    /// - Throws: `.usage` if only symbolic links are allowed: versions of `hf cache rm` remove what they lead to.
+    package init(
+        _ store: ContentStore,
+        cache: LocalPath? = nil,
+        _ options: PlacementOptions = PlacementOptions(),
+        calls: ViewCalls = ViewCalls(),
+        pool: BufferPool
+    ) throws(SluiceError) {
+        let path = cache ?? store.path.appending(HuggingFaceView.directoryName.utf8)
+        var options = options
+        options.modes.removeAll { $0 == .symlink }
+        guard !options.modes.isEmpty else {
+            throw SluiceError(
+                .usage,
+                object: path.description,
+                "a Hugging Face cache must not lead into the store by symbolic links: clearing it could remove blobs",
+                remedy: "Use --link reflink, hardlink or copy"
+            )
+        }
+        self.store = store
+        self.calls = calls
+        root = DirectoryRoot(path, syncsLater: true) { (directory) throws(SystemFailure) in
+            try calls.syncDirectory(directory)
+        }
+        placer = FilePlacer(store, options, calls: calls, pool: pool)
+    }
+
+    /// Lays out one revision, durably when this returns.
+    ///
+    /// - Parameters:
+    ///   - commit: 40 hexadecimal digits.
+    ///   - branches: names that shall point to it: `main`, `refs/pr/1`, a tag.
+    ///   - report: hears of each file once; of those that fail too.
+    /// - Throws: the first file's error if any cannot be placed: then there is neither snapshot nor branch.
+    package func write(
+        _ repository: HuggingFaceRepository,
+        commit: String,
+        branches: [String],
+        _ files: [Manifest.File],
+        report: (PlacedFile) throws(SluiceError) -> Void = { (_) throws(SluiceError) in }
+    ) throws(SluiceError) -> PlacementSummary {
+        let branches = try branches.map { (branch) throws(SluiceError) in try SafeName(ObjectKey(branch)) }
+        guard HuggingFaceRepository.isSHA1(commit) else {
+            throw SluiceError(
+                .unsupported,
+                object: Printable.text(String("\(repository.name)@\(commit)".prefix(200))),
+                "a Hugging Face cache knows revisions by a commit of 40 hexadecimal digits",
+                remedy: "Check out a revision that came from the Hub, or leave --hf-cache out"
+            )
+        }
+        try StoreOverlap.make(root, store)
+        let place = HuggingFacePlace(repository, commit: commit)
+        var summary = PlacementSummary()
+        let entries = try placeBlobs(files, place) { (file) throws(SluiceError) in
+            summary.add(file)
+            try report(file)
+        }
+        try placer.syncClones()
+        try sync([place.repository + [HuggingFacePlace.blobs], place.repository, []])
+        try publish(entries, place)
+        for branch in branches { try point(branch, place) }
+        return summary
+    }
+
+    // MARK: - Blobs
+
+    private func placeBlobs(
+        _ files: [Manifest.File],
+        _ place: HuggingFacePlace,
+        _ tell: (PlacedFile) throws(SluiceError) -> Void
+    ) throws(SluiceError) -> [SnapshotEntry] {
+        let path = place.repository + [HuggingFacePlace.blobs]
+        let directory = try self.directory(path)
+        var owners: [String: Digest] = [:]
+        var entries: [SnapshotEntry] = []
+        var first: SluiceError?
+        for file in files {
+            try placer.checkStopped()
+            let outcome: Result<Placement, SluiceError>
+            do throws(SluiceError) {
+                let name = try SafeName(file.path)
+                let etag = try etag(file, owners)
+                owners[etag] = file.digest
+                outcome = .success(try placer.place(file, as: Array(etag.utf8), in: directory))
+                entries.append(SnapshotEntry(file: file, name: name, etag: Array(etag.utf8)))
+            } catch {
+                if error.code == .interrupted { throw error }
+                outcome = .failure(error.about("\(file.path)"))
+                first = first ?? error
+            }
+            try tell(PlacedFile(path: file.path, size: file.size, outcome: outcome))
+        }
+        if var first {
+            let count = files.count - entries.count
+            first.message += "; no snapshot was made, since \(count) of \(files.count) files failed"
+            throw first
+        }
+        return entries
+    }
+
+    /// - Parameter owners: what etags stand for already: a wrong one that another file has gives way to the SHA-256.
+    private func etag(_ file: Manifest.File, _ owners: [String: Digest]) throws(SluiceError) -> String {
+        let etag: String
+        switch HuggingFaceEtag(file) {
+        case .known(let known): etag = known
+        case .computed:
+            let blob = try placer.locate(file)
+            let hash = GitBlobHash(size: blob.status.size)
+            let found = try placer.hash(try placer.open(blob), "\(file.path)") { (chunk, _) throws(SluiceError) in
+                hash.update(chunk)
+            }
+            if found != file.digest { throw placer.damaged(blob, found, "\(file.path)") }
+            etag = hash.finish().hex
+        }
+        return owners[etag, default: file.digest] == file.digest ? etag : file.digest.hex
+    }
+
+    // MARK: - The branch
+
+    /// Lets a branch name the commit: the last step, so what it names is there.
+    private func point(_ branch: SafeName, _ place: HuggingFacePlace) throws(SluiceError) {
+        let path = place.repository + [HuggingFacePlace.refs] + branch.directories
+        let directory = try self.directory(path)
+        let temporary = placer.temporaryName(branch.base)
+        let object = directory.path(of: branch.base)
+        // A file of another name in `refs` would be a branch to huggingface_hub: it is made one level higher.
+        let aside = try self.directory(place.repository)
+        do throws(SystemFailure) {
+            let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW
+            let file = try OwnedDescriptor.open(temporary, in: aside.descriptor, flags, mode: FileMode.finished)
+            // No line end: the offline look-up takes every byte for the commit.
+            try file.write(Array(place.commit.utf8))
+            try calls.sync(file)
+            CrashPoint.step()
+            try aside.descriptor.rename(temporary, to: branch.base, in: directory.descriptor)
+            CrashPoint.step()
+        } catch {
+            try? aside.descriptor.unlink(temporary)
+            throw SluiceError(error, "let the branch name the commit", object: object)
+        }
+        try sync((0...path.count).map { Array(path.prefix($0)) })
+    }
+
+    // MARK: - Directories
+
+    func directory(_ components: [[UInt8]]) throws(SluiceError) -> PlaceDirectory {
+        let path = root.path.appending(components.joined(separator: [UInt8(ascii: "/")]))
+        return try PlaceDirectory(try root.made(components), path: path)
+    }
+
+    /// Makes the names in directories durable.
+    func sync(_ directories: some Collection<[[UInt8]]>) throws(SluiceError) {
+        for components in directories {
+            let directory = try self.directory(components)
+            do throws(SystemFailure) {
+                try calls.syncDirectory(directory.descriptor)
+            } catch {
+                throw SluiceError(error, "make names durable", object: directory.path.description)
+            }
+        }
+    }
+}
+
+/// Where a revision is in a cache, as components below its root.
+struct HuggingFacePlace {
+    static let blobs = Array("blobs".utf8)
+    static let snapshots = Array("snapshots".utf8)
+    static let refs = Array("refs".utf8)
+
+    let repository: [[UInt8]]
+    let commit: String
+
+    init(_ repository: HuggingFaceRepository, commit: String) {
+        self.repository = [repository.directory]
+        self.commit = commit
+    }
+
+    var snapshots: [[UInt8]] { repository + [HuggingFacePlace.snapshots] }
+    var snapshot: [[UInt8]] { snapshots + [Array(commit.utf8)] }
+}
+
+/// One file of a snapshot.
+struct SnapshotEntry {
+    let file: Manifest.File
+    let name: SafeName
+    let etag: [UInt8]
+
+    /// From the directory in the snapshot that holds the link.
+    var target: [UInt8] {
+        let up = [[UInt8]](repeating: Array("..".utf8), count: name.directories.count + 2)
+        return Array((up + [HuggingFacePlace.blobs, etag]).joined(separator: [UInt8(ascii: "/")]))
+    }
+}

@@ -1,0 +1,54 @@
+import Glibc
+import SluiceBytes
+import SluicePipeline
+
+/// Keeps views out of the store's own directories.
+enum StoreOverlap {
+    private static let slash = UInt8(ascii: "/")
+
+    /// Opens the root of a view, made if it is missing.
+    ///
+    /// - Throws: `.usage` if it is the store, or lies in it other than below `hub`; nothing was made there then.
+    static func make(_ root: DirectoryRoot, _ store: ContentStore) throws(SluiceError) {
+        guard let home = store.layout.root.descriptor.realPath else {
+            _ = try root.made([])
+            return
+        }
+        // Before: what is missing would be made in the store. Afterwards: what was missing may have become a link.
+        try check(nearest(root.path), home, root, store)
+        try check(try root.made([]).realPath, home, root, store)
+    }
+
+    /// Where a path leads that need not exist: the nearest directory above it that does, and the rest.
+    private static func nearest(_ path: LocalPath) -> LocalPath? {
+        var above = path
+        var missing: [[UInt8]] = []
+        while true {
+            if let found = try? OwnedDescriptor.open(above.bytes, O_RDONLY | O_DIRECTORY) {
+                return found.realPath?.appending(missing.reversed().joined(separator: [slash]))
+            }
+            if above.parent == above { return nil }
+            missing.append(above.baseName)
+            above = above.parent
+        }
+    }
+
+    private static func check(
+        _ place: LocalPath?,
+        _ home: LocalPath,
+        _ root: DirectoryRoot,
+        _ store: ContentStore
+    ) throws(SluiceError) {
+        let below = place?.bytes.split(separator: slash) ?? []
+        let above = home.bytes.split(separator: slash)
+        guard below.starts(with: above) else { return }
+        let rest = below.dropFirst(above.count)
+        if let first = rest.first, first.elementsEqual(HuggingFaceView.directoryName.utf8) { return }
+        throw SluiceError(
+            .usage,
+            object: root.path.description,
+            "is inside of the store \(store.path), whose directories hold nothing else",
+            remedy: "Choose a directory outside of the store, or its directory \(HuggingFaceView.directoryName)"
+        )
+    }
+}
