@@ -218,8 +218,8 @@ class Host:
                 raise
 
     def _believe_missing(self, parent, name):
-        """Not by the kernel: an NFS client gives such a belief up when it opens the directory and sees a change, changes
-        it itself, or is told that the name exists."""
+        """Not by the kernel: an NFS client gives such a belief up when it opens the directory and sees a change,
+        changes it itself, or is told that the name exists."""
         if self.traits.negative:
             if not parent.missing:
                 parent.missing_since = os.fstat(parent.descriptor).st_ctime_ns
