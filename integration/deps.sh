@@ -7,7 +7,7 @@ packages=(
     git ca-certificates pkg-config                                      # build
     libcurl4-openssl-dev libssl-dev libsqlite3-dev libxml2-dev
     python3 python3-venv nginx curl openssl strace                      # integration, demo
-    xfsprogs btrfs-progs                                                # reflinks on loop devices
+    e2fsprogs xfsprogs btrfs-progs                                      # integration: file systems on loop devices
     aria2 restic                                                        # bench
 )
 

@@ -1,3 +1,4 @@
+internal import CLinux
 import Glibc
 
 /// The names in one directory, as bytes and in the order of the file system.
@@ -27,42 +28,45 @@ package enum DirectoryNames {
     }
 
     /// Gives `body` each name, valid during the call, and what the directory itself says of its kind.
+    ///
+    /// Not by readdir(3), which takes ENOENT for the end of the directory: a server that cannot find it for a moment
+    /// would show it empty, or without the names that were still to come.
     package static func forEach(
         _ directory: OwnedDescriptor,
         _ body: (_ name: UnsafeRawBufferPointer, _ kind: Kind) -> Void
     ) throws(SystemFailure) {
-        let raw = try SystemFailure.check("open") { openat(directory.raw, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
-        // fdopendir(3): "after a successful call, fd is used internally"; closedir closes it.
-        guard let stream = fdopendir(raw) else {
-            let failure = SystemFailure("fdopendir", errno)
-            close(raw)
-            throw failure
-        }
-        defer { closedir(stream) }
+        let own = try OwnedDescriptor.open([UInt8(ascii: ".")], in: directory, O_RDONLY | O_DIRECTORY)
+        var buffer = [UInt8](repeating: 0, count: bufferSize)
         while true {
-            // readdir(3): "to distinguish end of stream from an error, set errno to zero before calling".
-            errno = 0
-            guard let entry = readdir(stream) else {
-                if errno != 0 { throw SystemFailure("readdir", errno) }
-                return
+            let outcome = buffer.withUnsafeMutableBytes { buffer in
+                Result { () throws(SystemFailure) in
+                    try SystemFailure.check("getdents64") {
+                        sluice_directory_entries(own.raw, buffer.baseAddress, buffer.count)
+                    }
+                }
             }
-            let name = bytes(of: entry)
-            if name.elementsEqual(".".utf8) || name.elementsEqual("..".utf8) { continue }
-            let type = UnsafeRawPointer(entry).load(fromByteOffset: offset(of: \.d_type), as: UInt8.self)
-            body(name, Kind(type))
+            let count = try outcome.get()
+            if count == 0 { return }
+            buffer.withUnsafeBytes { forEachRecord(UnsafeRawBufferPointer(rebasing: $0[..<count]), body) }
         }
     }
 
-    private static func offset(of member: PartialKeyPath<dirent>) -> Int {
-        guard let offset = MemoryLayout<dirent>.offset(of: member) else {
-            preconditionFailure("a stored member of struct dirent")
-        }
-        return offset
-    }
+    /// As glibc's.
+    private static let bufferSize = 32 << 10
 
-    private static func bytes(of entry: UnsafeMutablePointer<dirent>) -> UnsafeRawBufferPointer {
-        // The record is shorter than `struct dirent`: it is read in place, never through a copy of the struct.
-        let start = UnsafeRawPointer(entry) + offset(of: \.d_name)
-        return UnsafeRawBufferPointer(start: start, count: strlen(start.assumingMemoryBound(to: CChar.self)))
+    /// `struct linux_dirent64`: inode and offset of 8 bytes, the record's length of 2, the kind of 1, the name and a NUL.
+    private static func forEachRecord(
+        _ records: UnsafeRawBufferPointer,
+        _ body: (_ name: UnsafeRawBufferPointer, _ kind: Kind) -> Void
+    ) {
+        var at = 0
+        while at < records.count {
+            let length = Int(records.loadUnaligned(fromByteOffset: at + 16, as: UInt16.self))
+            let name = records[(at + 19)..<(at + length)].prefix { $0 != 0 }
+            if !name.elementsEqual(".".utf8), !name.elementsEqual("..".utf8) {
+                body(UnsafeRawBufferPointer(rebasing: name), Kind(records[at + 18]))
+            }
+            at += length
+        }
     }
 }

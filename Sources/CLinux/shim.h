@@ -31,6 +31,10 @@ static inline int sluice_rename_noreplace(int source, const char *from, int targ
     return (int)syscall(SYS_renameat2, source, from, target, to, 1);
 }
 
+static inline long sluice_directory_entries(int directory, void *buffer, size_t size) {
+    return syscall(SYS_getdents64, directory, buffer, size);
+}
+
 static inline int sluice_syncfs(int descriptor) { return (int)syscall(SYS_syncfs, descriptor); }
 
 // SYNC_FILE_RANGE_WAIT_BEFORE is 1 (linux/fs.h): waits for write-back under way and reports its errors.

@@ -28,8 +28,12 @@ extension ContentStore {
             if unknownRules.isEmpty { try? resurrect(condemned, found.file, digest) }
             return opened(found)
         }
-        // It may have been linked back, or published again, while the trash was searched.
-        guard let shard = try files.directory(.shard(digest), in: layout.blobs) else { return nil }
+        // It may have been linked back, or published by another host, while the trash was searched. An NFS client goes on
+        // believing for half a minute that a name is missing (a shard's too, which that host may just have made), unless
+        // it opens the directory and sees that it was changed: nfs(5), "close-to-open".
+        guard let blobs = try layout.reopenedBlobs(files),
+            let shard = try files.directory(.shard(digest), in: blobs)
+        else { return nil }
         return try files.open(StoreEntry(.blob(digest), in: shard)).map(opened)
     }
 

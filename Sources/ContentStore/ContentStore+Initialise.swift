@@ -42,6 +42,8 @@ extension ContentStore {
         } catch {
             if error.number != EEXIST { throw SluiceError(error, "make the store", object: path.description) }
         }
+        // Whoever made it may not have synced it yet.
+        if let parent = try openRoot(path.parent, files) { try files.syncDirectory(parent) }
         if let root = try openRoot(path, files) { return root }
         throw SluiceError(.fileSystem, object: path.description, "the directory was made and is not there")
     }

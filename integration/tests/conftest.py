@@ -1,11 +1,14 @@
 """Fixtures of the integration tests; README.md beside this folder lists them."""
 
+import contextlib
 import os
 import subprocess
 
 import pytest
 
 from ..program import Sluice, find_binary
+from ..servers import fuse_hosts as fuse
+from ..servers import loop_fs as loop
 from ..servers.content import Content
 from ..servers.dns import Dns
 from ..servers.endpoint import external_endpoint
@@ -259,3 +262,27 @@ def small_disk(tmp_path):
     yield make
     for path in mounted:
         subprocess.run(["umount", "--lazy", path], check=True)
+
+
+@pytest.fixture
+def fuse_hosts(tmp_path):
+    """fuse_hosts("nfs3" | "nfs4" | "smb" | "local", **traits) -> FuseHosts: .a and .b are one directory (.backing), as
+    two hosts see it. Needs root."""
+    if reason := fuse.missing():
+        pytest.skip(reason)
+    with contextlib.ExitStack() as started:
+        def make(personality="nfs3", **options):
+            directory = tmp_path / f"hosts-{os.urandom(3).hex()}"
+            return started.enter_context(fuse.FuseHosts(directory, personality, **options))
+        yield make
+
+
+@pytest.fixture
+def loop_fs(tmp_path):
+    """loop_fs("ext4" | "xfs" | "btrfs", "64M", inodes=None) -> LoopFs: .path, .cut(flush_log=), .remount(). Root."""
+    with contextlib.ExitStack() as started:
+        def make(kind="ext4", size="64M", **options):
+            if reason := loop.missing(kind):
+                pytest.skip(reason)
+            return started.enter_context(loop.LoopFs(tmp_path, kind, size, **options))
+        yield make

@@ -35,7 +35,13 @@ struct StoreLayout: Sendable {
         quarantine = try open(StoreName("quarantine"), root)
     }
 
-    private var all: [StoreDirectory] { [blobs, refs, heads, leases, claims, staging, trash, quarantine] }
+    /// `blobs/sha256`, opened once more: what is known of names in it is known anew.
+    func reopenedBlobs(_ files: StoreFiles) throws(SluiceError) -> StoreDirectory? {
+        guard let parent = try files.directory(StoreName("blobs"), in: root) else { return nil }
+        return try files.directory(StoreLayout.algorithm, in: parent)
+    }
+
+    var all: [StoreDirectory] { [blobs, refs, heads, leases, claims, staging, trash, quarantine] }
 
     /// - Throws: `.unsupported` if a directory is on another file system than the root: a link or a rename between
     ///   two of them would fail, or be a copy.

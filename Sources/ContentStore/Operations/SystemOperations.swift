@@ -11,9 +11,7 @@ package struct SystemOperations: StoreOperations {
     }
 
     package func makeRoot(_ path: LocalPath) throws(SystemFailure) {
-        let parent = try OwnedDescriptor.open(path.parent.bytes, O_RDONLY | O_DIRECTORY)
-        try durable("mkdir") { path.baseName.withCPath { mkdirat(parent.raw, $0, 0o777) } }
-        try syncDirectory(parent)
+        try durable("mkdir") { path.bytes.withCPath { mkdir($0, 0o777) } }
     }
 
     package func openDirectory(

@@ -25,7 +25,8 @@ extension ContentStore {
     /// What `read` makes of every name in a directory.
     ///
     /// Servers answer ENOENT for a name that is there, for a moment; and names do go away, also because another took
-    /// their place that the listing did not have yet (`StoreWriter.merge`). So after a miss it is listed again.
+    /// their place that the listing did not have yet (`StoreWriter.merge`). They leave names out of a listing, too, so it
+    /// is listed until that shows nothing new, and twice at least.
     func members<R>(
         of directory: StoreDirectory,
         _ read: (StoreName) throws(SluiceError) -> R?
@@ -33,12 +34,15 @@ extension ContentStore {
         var found: [R] = []
         var known: Set<StoreName> = []
         var missed: Set<StoreName> = []
+        var isFirst = true
         while true {
-            var isComplete = true
+            var isComplete = !isFirst
+            isFirst = false
             for name in try files.names(in: directory) where !known.contains(name) {
                 if let member = try read(name) {
                     found.append(member)
                     known.insert(name)
+                    isComplete = false
                     continue
                 }
                 // It may have been away for the moment of a replacement; twice is doubt.

@@ -3,7 +3,7 @@ import SluicePipeline
 
 /// The present by the store's server: the mtime of a file that it has just stamped.
 struct StoreClock: Sendable {
-    private static let name = StoreName("clock")
+    static let name = StoreName("clock")
 
     let files: StoreFiles
     /// Where the probe is made: the writer's own directory.

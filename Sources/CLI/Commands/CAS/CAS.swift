@@ -18,7 +18,7 @@ struct CAS: AsyncParsableCommand {
               sluice cp -r cas:/mnt/nas/models/llama/ ./llama/
               sluice cas gc -n /mnt/nas/models
             """,
-        subcommands: [CASInit.self, CASLs.self, CASShow.self, CASRm.self, CASGc.self]
+        subcommands: [CASInit.self, CASLs.self, CASShow.self, CASRm.self, CASGc.self, CASDoctor.self]
     )
 }
 
