@@ -3,6 +3,7 @@
 #define SLUICE_CLINUX_SHIM_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -29,6 +30,15 @@ static inline int sluice_openat2(int directory, const char *path, uint64_t flags
 // RENAME_NOREPLACE is 1 (linux/fs.h).
 static inline int sluice_rename_noreplace(int source, const char *from, int target, const char *to) {
     return (int)syscall(SYS_renameat2, source, from, target, to, 1);
+}
+
+// O_DIRECT, whose value is the processor's affair; Glibc has it under this name without _GNU_SOURCE.
+static inline int sluice_direct_flag(void) {
+#ifdef __O_DIRECT
+    return __O_DIRECT;
+#else
+    return O_DIRECT;
+#endif
 }
 
 static inline int sluice_syncfs(int descriptor) { return (int)syscall(SYS_syncfs, descriptor); }

@@ -35,7 +35,7 @@ struct StoreLayout: Sendable {
         quarantine = try open(StoreName("quarantine"), root)
     }
 
-    private var all: [StoreDirectory] { [blobs, refs, heads, leases, claims, staging, trash, quarantine] }
+    var all: [StoreDirectory] { [blobs, refs, heads, leases, claims, staging, trash, quarantine] }
 
     /// - Throws: `.unsupported` if a directory is on another file system than the root: a link or a rename between
     ///   two of them would fail, or be a copy.
