@@ -1,4 +1,4 @@
-internal import CLinux
+import CLinux
 import Glibc
 
 /// The names in one directory, as bytes and in the order of the file system.

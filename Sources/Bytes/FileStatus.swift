@@ -26,6 +26,8 @@ package struct FileStatus: Hashable, Sendable {
     package let modified: Int64
     /// Last change of the bytes or of anything above, nanoseconds since 1970; no program can set it back.
     package let changed: Int64
+    /// Bytes that it takes up: holes and compression make that less than its size.
+    package let allocated: UInt64
 
     package init(_ raw: stat) {
         kind =
@@ -45,6 +47,8 @@ package struct FileStatus: Hashable, Sendable {
         links = UInt64(raw.st_nlink)
         modified = FileStatus.nanoseconds(raw.st_mtim)
         changed = FileStatus.nanoseconds(raw.st_ctim)
+        // stat(2): "st_blocks: number of 512B blocks allocated", whatever st_blksize is.
+        allocated = UInt64(max(0, raw.st_blocks)).multipliedReportingOverflow(by: 512).partialValue
     }
 
     /// Of a name below `directory`; a symbolic link itself unless `following`.

@@ -3,6 +3,7 @@
 #define SLUICE_CLINUX_SHIM_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -33,6 +34,15 @@ static inline int sluice_rename_noreplace(int source, const char *from, int targ
 
 static inline long sluice_directory_entries(int directory, void *buffer, size_t size) {
     return syscall(SYS_getdents64, directory, buffer, size);
+}
+
+// O_DIRECT, whose value is the processor's affair; Glibc has it under this name without _GNU_SOURCE.
+static inline int sluice_direct_flag(void) {
+#ifdef __O_DIRECT
+    return __O_DIRECT;
+#else
+    return O_DIRECT;
+#endif
 }
 
 static inline int sluice_syncfs(int descriptor) { return (int)syscall(SYS_syncfs, descriptor); }

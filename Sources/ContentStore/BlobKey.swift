@@ -2,7 +2,12 @@ import SluiceBytes
 
 /// A SHA-256 in 32 bytes without a heap cell: a store has millions of them.
 package struct BlobKey: Hashable, Sendable, Comparable {
-    private let words: (UInt64, UInt64, UInt64, UInt64)
+    /// Big-endian, so that keys are in the order of their digits.
+    let words: (UInt64, UInt64, UInt64, UInt64)
+
+    init(words: (UInt64, UInt64, UInt64, UInt64)) {
+        self.words = words
+    }
 
     /// - Precondition: a SHA-256.
     package init(_ digest: Digest) {
@@ -28,6 +33,25 @@ package struct BlobKey: Hashable, Sendable, Comparable {
     }
 
     var hex: String { digest.hex }
+
+    /// The first byte of the digest: which shard, and which bucket of a `BlobTable`.
+    var bucket: Int { Int(words.0 >> 56) }
+
+    /// Nil unless `name` is 64 lower-case digits; without the arrays of `digest`.
+    init?(_ name: StoreName) {
+        guard name.bytes.count == 64 else { return nil }
+        var words: [4 of UInt64] = [0, 0, 0, 0]
+        for (index, byte) in name.bytes.enumerated() {
+            let digit: UInt8
+            switch byte {
+            case 0x30...0x39: digit = byte - 0x30
+            case 0x61...0x66: digit = byte - 0x61 + 10
+            default: return nil
+            }
+            words[index >> 4] = words[index >> 4] << 4 | UInt64(digit)
+        }
+        self.words = (words[0], words[1], words[2], words[3])
+    }
 
     package static func == (left: BlobKey, right: BlobKey) -> Bool { left.words == right.words }
 

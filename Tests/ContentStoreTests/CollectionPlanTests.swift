@@ -27,7 +27,8 @@ import Testing
         _ options: CollectionOptions = CollectionOptions()
     ) -> CollectionPlan {
         var roots = CollectionRoots()
-        roots.marked = Set(marked.map(key))
+        for text in marked { roots.mark(key(text)) }
+        roots.seal()
         return CollectionPlan(roots, now: now, options: options)
     }
 
@@ -49,7 +50,8 @@ import Testing
         plan.consider(key("a"), status(hoursOld: 100))
         plan.consider(key("b"), status(hoursOld: 100, links: 2))
         var again = CollectionRoots()
-        again.marked = [key("a")]
+        again.mark(key("a"))
+        again.seal()
         plan.confirm(again)
         #expect(plan.candidates.map(\.key) == [key("b")])
         #expect(plan.candidates[0].isHeldOutside)

@@ -9,7 +9,7 @@ struct Call: Hashable, Sendable {
     enum Kind: String, Hashable, Sendable, CaseIterable {
         case openRoot, makeRoot, openDirectory, open, create, makeDirectory, names, status, statusOfFile, read, write
         case clone, setMode, touch, sync, flush, syncDirectory, link, renameWithoutReplacing, rename, unlink
-        case removeDirectory
+        case removeDirectory, openDirect, dropCache
 
         /// Whether a later look at the directory could tell that it happened.
         var isMutation: Bool {
@@ -107,6 +107,18 @@ final class ScriptedOperations: StoreOperations {
     func open(_ name: StoreName, in directory: OwnedDescriptor) throws(SystemFailure) -> OwnedDescriptor {
         try run(Call(kind: .open, path: path(name, directory))) { () throws(SystemFailure) in
             try base.open(name, in: directory)
+        }
+    }
+
+    func openDirect(_ name: StoreName, in directory: OwnedDescriptor) throws(SystemFailure) -> OwnedDescriptor {
+        try run(Call(kind: .openDirect, path: path(name, directory))) { () throws(SystemFailure) in
+            try base.openDirect(name, in: directory)
+        }
+    }
+
+    func dropCache(of file: OwnedDescriptor) throws(SystemFailure) {
+        try run(Call(kind: .dropCache, inode: inode(file))) { () throws(SystemFailure) in
+            try base.dropCache(of: file)
         }
     }
 
@@ -309,6 +321,7 @@ final class ScriptedOperations: StoreOperations {
             }
         raw.st_mode |= status.permissions
         raw.st_uid = status.owner
+        raw.st_blocks = Int(status.allocated / 512)
         raw.st_dev = UInt(status.device)
         raw.st_ino = UInt(status.inode)
         raw.st_size = Int(status.size)

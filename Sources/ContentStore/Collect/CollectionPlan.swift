@@ -31,6 +31,7 @@ package enum CollectionDoubt: Hashable, Sendable {
     case noManifests(last: Int)
     case fewManifests(now: Int, last: Int)
     case liveLeases(Int)
+    case lostManifests([String])
 
     func error(_ object: String) -> SluiceError {
         switch self {
@@ -56,6 +57,13 @@ package enum CollectionDoubt: Hashable, Sendable {
                 "nothing is collected: \(now) revisions are there, and the last run saw \(last)",
                 remedy: "Check that the mount shows all of the store; if they were removed on purpose, use --force"
             )
+        case .lostManifests(let paths):
+            SluiceError(
+                .unconfirmed,
+                object: object,
+                "nothing is collected: what \(paths.joined(separator: ", ")) in the quarantine needed is unknown",
+                remedy: "Copy it into the store again, or remove the file and its .json if nothing of it is needed"
+            )
         case .liveLeases(let count):
             SluiceError(
                 .leased,
@@ -70,7 +78,7 @@ package enum CollectionDoubt: Hashable, Sendable {
 
 /// What keeps blobs, as one reading of all manifests and leases found it.
 struct CollectionRoots: Sendable {
-    var marked: Set<BlobKey> = []
+    private(set) var marked = BlobTable<Present>()
     /// Revisions, not files: merging manifests must not look like a loss of most of them.
     var revisions = 0
     private var last: RevisionName?
@@ -81,15 +89,23 @@ struct CollectionRoots: Sendable {
         // Those of one revision come together.
         if manifest.name != last { revisions += 1 }
         last = manifest.name
-        for file in manifest.files { marked.insert(BlobKey(file.digest)) }
+        for file in manifest.files { mark(BlobKey(file.digest)) }
     }
+
+    mutating func mark(_ key: BlobKey) { marked.insert(key, Present()) }
 
     /// Its pins count while its writer may still come to commit: the heartbeat, and a grace after it.
     mutating func add(_ seen: SeenLease, grace: Duration) {
         if seen.isAlive { liveLeases += 1 }
         longestTimeToLive = max(longestTimeToLive, seen.lease.timeToLive)
-        if !seen.isForgotten(after: grace) { marked.formUnion(seen.lease.pins) }
+        if !seen.isForgotten(after: grace) { for pin in seen.lease.pins { mark(pin) } }
     }
+
+    /// Must come after the last `add`.
+    mutating func seal() { marked.seal() }
+
+    /// Keeps the numbers only.
+    mutating func forget() { marked.removeAll() }
 }
 
 /// Decides which blobs are condemned. Pure: it is told what was read, in the order in which it was read.
@@ -142,8 +158,9 @@ struct CollectionPlan {
 
     /// The roots were read once more, after the blobs: one listing may have been short, both together seldom are.
     mutating func confirm(_ again: CollectionRoots) {
-        roots.marked.formUnion(again.marked)
         candidates.removeAll { again.marked.contains($0.key) }
+        // Nothing is considered any more, and a million blobs are many.
+        roots.forget()
     }
 
     /// What forbids the collection.

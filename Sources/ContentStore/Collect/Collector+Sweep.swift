@@ -63,14 +63,23 @@ extension Collector {
 extension ContentStore {
     /// Gives `body` every blob, shard by shard. What has another name than a blob's is not the store's, and is left.
     package func forEachBlob(_ body: (BlobKey, FileStatus) -> Void) throws(SluiceError) {
-        for name in try files.knownNames(in: layout.blobs) where name.bytes.count == 2 {
+        for name in try shards() {
             guard let shard = try files.directory(name, in: layout.blobs) else { continue }
-            for blob in try files.knownNames(in: shard) {
-                guard let digest = blob.digest, StoreName.shard(digest) == name,
-                    let status = try files.status(StoreEntry(blob, in: shard)), status.kind == .regular
-                else { continue }
-                body(BlobKey(digest), status)
-            }
+            try forEachBlob(in: shard, name, body)
+        }
+    }
+
+    /// Gives `body` every blob of a shard, sorted.
+    func forEachBlob(
+        in shard: StoreDirectory,
+        _ shardName: StoreName,
+        _ body: (BlobKey, FileStatus) -> Void
+    ) throws(SluiceError) {
+        for name in try files.knownNames(in: shard) {
+            guard name.bytes.starts(with: shardName.bytes), let key = BlobKey(name),
+                let status = try files.status(StoreEntry(name, in: shard)), status.kind == .regular
+            else { continue }
+            body(key, status)
         }
     }
 }

@@ -223,10 +223,15 @@ package final class Collector: Sendable {
             roots.add(lease, grace: options.condemnAfter)
         }
         try store.forEachManifest { (manifest) throws(SluiceError) in roots.add(manifest) }
+        roots.seal()
         return roots
     }
 
     private func check(_ first: CollectionRoots, _ again: CollectionRoots, blobs: Int) throws(SluiceError) {
+        let lost = try store.lostManifests()
+        if !options.isForced, !lost.isEmpty {
+            throw CollectionDoubt.lostManifests(lost).error(store.path.description)
+        }
         let last = try store.lastCollection()
         if let doubt = CollectionPlan.doubt(first, again, last: last?.revisions, blobs: blobs, options: options) {
             throw doubt.error(store.path.description)

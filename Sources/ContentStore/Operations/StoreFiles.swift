@@ -93,6 +93,13 @@ struct StoreFiles: Sendable {
         try listing(of: directory).compactMap { StoreName($0) }.sorted()
     }
 
+    /// The other names, but for `.nfs…`: a file that was removed while somebody had it open.
+    func strayNames(in directory: StoreDirectory) throws(SluiceError) -> [[UInt8]] {
+        try attempt("list", directory.path.description) { () throws(SystemFailure) in
+            try operations.names(in: directory.descriptor)
+        }.filter { StoreName($0) == nil && !$0.starts(with: ".nfs".utf8) }.sorted { $0.lexicographicallyPrecedes($1) }
+    }
+
     private func listing(of directory: StoreDirectory) throws(SluiceError) -> [[UInt8]] {
         try attempt("list", directory.path.description) { () throws(SystemFailure) in
             try operations.names(in: directory.descriptor)

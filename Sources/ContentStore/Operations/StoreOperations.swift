@@ -12,6 +12,12 @@ package protocol StoreOperations: Sendable {
     func openDirectory(_ name: StoreName, in directory: OwnedDescriptor) throws(SystemFailure) -> OwnedDescriptor
     /// For reading; never blocks on a planted pipe.
     func open(_ name: StoreName, in directory: OwnedDescriptor) throws(SystemFailure) -> OwnedDescriptor
+    /// The same past the client's cache (`O_DIRECT`): buffers, offsets and counts are multiples of a page then.
+    ///
+    /// - Throws: EINVAL where the file system cannot do that.
+    func openDirect(_ name: StoreName, in directory: OwnedDescriptor) throws(SystemFailure) -> OwnedDescriptor
+    /// Drops what the client's cache has of a file, as far as nobody has it mapped.
+    func dropCache(of file: OwnedDescriptor) throws(SystemFailure)
     /// A new file (`O_EXCL`), for writing and reading back, mode 0600.
     func create(_ name: StoreName, in directory: OwnedDescriptor) throws(SystemFailure) -> OwnedDescriptor
     /// A file that is there, as `create` would have opened it.

@@ -25,6 +25,15 @@ package struct SystemOperations: StoreOperations {
         try OwnedDescriptor.open(name.bytes, in: directory, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
     }
 
+    package func openDirect(_ name: StoreName, in directory: OwnedDescriptor) throws(SystemFailure) -> OwnedDescriptor {
+        try OwnedDescriptor.open(name.bytes, in: directory, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | sluice_direct_flag())
+    }
+
+    package func dropCache(of file: OwnedDescriptor) throws(SystemFailure) {
+        let number = posix_fadvise(file.raw, 0, 0, POSIX_FADV_DONTNEED)
+        if number != 0 { throw SystemFailure("posix_fadvise", number) }
+    }
+
     package func create(_ name: StoreName, in directory: OwnedDescriptor) throws(SystemFailure) -> OwnedDescriptor {
         CrashPoint.step()
         defer { CrashPoint.step() }

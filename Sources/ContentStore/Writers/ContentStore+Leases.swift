@@ -47,13 +47,7 @@ extension ContentStore {
                 }
                 // It may have been away for the moment of a replacement; twice is doubt.
                 guard missed.insert(name).inserted else {
-                    throw SluiceError(
-                        .unconfirmed,
-                        object: StoreEntry(name, in: directory).path,
-                        "the directory lists it, and it cannot be opened",
-                        remedy: "Run the command again; if it persists, check the server",
-                        retry: .backoff
-                    )
+                    throw ContentStore.unopenable(StoreEntry(name, in: directory))
                 }
                 isComplete = false
             }

@@ -18,7 +18,9 @@ struct CAS: AsyncParsableCommand {
               sluice cp -r cas:/mnt/nas/models/llama/ ./llama/
               sluice cas gc -n /mnt/nas/models
             """,
-        subcommands: [CASInit.self, CASLs.self, CASShow.self, CASRm.self, CASGc.self, CASDoctor.self]
+        subcommands: [
+            CASInit.self, CASLs.self, CASShow.self, CASRm.self, CASGc.self, CASDoctor.self,
+        ]
     )
 }
 

@@ -1,0 +1,142 @@
+import SluiceBytes
+import SluicePipeline
+
+/// What a store's disk space is taken up by.
+package struct StoreUsage: Hashable, Sendable {
+    package typealias Amount = CollectionReport.Amount
+
+    /// One model: a kind and a name, with all its revisions.
+    package struct Model: Hashable, Sendable {
+        package let kind: String
+        package let name: String
+        package var manifests = 0
+        /// The files of all its manifests, each as often as it is listed.
+        package var logical = Amount()
+        /// Blobs that only this model needs: what its removal would free.
+        package var exclusive = Amount()
+    }
+
+    /// By kind and name.
+    package var models: [Model] = []
+    /// The files of all manifests.
+    package var logical = Amount()
+    /// Every blob once.
+    package var unique = Amount()
+    /// What they take up on disk.
+    package var allocated = ByteCount(0)
+    /// Blobs that more than one model needs.
+    package var shared = Amount()
+    /// Blobs that no manifest needs, and some lease pins.
+    package var pinned = Amount()
+    /// Blobs that neither does: what a collection would condemn.
+    package var unreferenced = Amount()
+    package var trash = Amount()
+    package var quarantine = Amount()
+    /// What writers have on its way, and what dead ones left.
+    package var partials = Amount()
+}
+
+extension ContentStore {
+    /// Adds up a store; a directory that cannot be listed or a manifest that cannot be read is an error.
+    ///
+    /// For a million blobs it holds their digests in 40 bytes each, and one shard's names at a time.
+    package func usage() throws(SluiceError) -> StoreUsage {
+        var usage = StoreUsage()
+        // Pins before manifests, manifests before blobs: what a writer commits meanwhile is counted as one of them.
+        let pins = try pins()
+        let owners = try owners(&usage)
+        try forEachBlob { key, status in usage.add(key, status, owners, pins) }
+        usage.trash = try trashAmount()
+        for file in try quarantined() { usage.quarantine.add(file.size) }
+        usage.partials = try partials()
+        usage.models.sort { ($0.kind, $0.name) < ($1.kind, $1.name) }
+        return usage
+    }
+
+    /// Every pin there is: whether its lease is still alive is the collection's question, which has a clock for it.
+    private func pins() throws(SluiceError) -> BlobTable<Present> {
+        var pins = BlobTable<Present>()
+        for seen in try leases(at: StoreTime(nanoseconds: 0)) {
+            for pin in seen.lease.pins { pins.insert(pin, Present()) }
+        }
+        pins.seal()
+        return pins
+    }
+
+    /// Which models need a blob, by their places in `usage.models`.
+    private func owners(_ usage: inout StoreUsage) throws(SluiceError) -> BlobTable<UInt32> {
+        var owners = BlobTable<UInt32>()
+        var places: [[String]: Int] = [:]
+        var models: [StoreUsage.Model] = []
+        var logical = StoreUsage.Amount()
+        var last: RevisionName?
+        try forEachManifest { (manifest) throws(SluiceError) in
+            let name = [manifest.name.kind, manifest.name.name]
+            let place = places[name] ?? models.count
+            if place == models.count {
+                places[name] = place
+                models.append(StoreUsage.Model(kind: manifest.name.kind, name: manifest.name.name))
+            }
+            // One revision may come in several parts, one after the other.
+            if manifest.name != last { models[place].manifests += 1 }
+            last = manifest.name
+            for file in manifest.files {
+                models[place].logical.add(file.size)
+                logical.add(file.size)
+                owners.insert(BlobKey(file.digest), UInt32(place))
+            }
+        }
+        usage.models = models
+        usage.logical = logical
+        owners.seal()
+        return owners
+    }
+
+    private func trashAmount() throws(SluiceError) -> StoreUsage.Amount {
+        var amount = StoreUsage.Amount()
+        for run in try trashRuns() {
+            for (_, status) in try condemned(in: run) { amount.add(ByteCount(status.size)) }
+        }
+        return amount
+    }
+
+    private func partials() throws(SluiceError) -> StoreUsage.Amount {
+        var amount = StoreUsage.Amount()
+        for writer in try files.knownNames(in: layout.staging) {
+            guard try files.status(StoreEntry(writer, in: layout.staging))?.kind == .directory,
+                let directory = try files.directory(writer, in: layout.staging)
+            else { continue }
+            for name in try files.knownNames(in: directory) {
+                // A second name of a published blob takes no space.
+                guard let status = try files.status(StoreEntry(name, in: directory)), status.kind == .regular,
+                    status.links == 1
+                else { continue }
+                amount.add(ByteCount(status.size))
+            }
+        }
+        return amount
+    }
+}
+
+extension StoreUsage {
+    fileprivate mutating func add(
+        _ key: BlobKey,
+        _ status: FileStatus,
+        _ owners: BlobTable<UInt32>,
+        _ pins: BlobTable<Present>
+    ) {
+        let size = ByteCount(status.size)
+        unique.add(size)
+        allocated.bytes = allocated.bytes.addingCapped(status.allocated)
+        let models = owners.rows(of: key)
+        if let only = models.first, models.count == 1 {
+            self.models[Int(only.value)].exclusive.add(size)
+        } else if models.count > 1 {
+            shared.add(size)
+        } else if pins.contains(key) {
+            pinned.add(size)
+        } else {
+            unreferenced.add(size)
+        }
+    }
+}

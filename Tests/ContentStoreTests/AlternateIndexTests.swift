@@ -1,0 +1,127 @@
+import Glibc
+import SluiceBytes
+import SluicePipeline
+import SluiceTestSupport
+import Testing
+
+@testable import SluiceContentStore
+
+/// Invariant 8: the directory is the truth.
+@Suite struct AlternateIndexTests {
+    let fixture: StoreFixture
+    let store: ContentStore
+    let writer: StoreWriter
+
+    init() throws {
+        fixture = try StoreFixture()
+        store = try fixture.make()
+        writer = try StoreWriter(store, tool: "test")
+    }
+
+    private var directory: LocalPath { LocalPath(fixture.directory.bytes("state/sluice/id".utf8)) }
+    private var file: String { "state/sluice/id/alternates" }
+
+    private func open() throws -> AlternateIndex { try AlternateIndex.open(store, in: directory) }
+
+    private func commit(_ name: String, _ text: String, _ alternates: (String, String)...) throws {
+        try writer.put(text, pool: fixture.pool)
+        let file = Manifest.File(
+            path: ObjectKey("f"),
+            size: ByteCount(UInt64(text.utf8.count)),
+            digest: SHA256.hash(text),
+            alternates: alternates.map { Manifest.Alternate(kind: $0.0, value: $0.1) }
+        )
+        let name = try RevisionName(kind: "model", name: name, revision: "1")
+        #expect(try writer.commit(Manifest(name, [file])) == .committed)
+    }
+
+    private func answers() throws -> [[AlternateIndex.Match]] {
+        let index = try open()
+        return [("git-sha1", "11"), ("etag", "11"), ("etag", "22"), ("et", "ag11")].map {
+            index.lookup(kind: $0.0, value: $0.1)
+        }
+    }
+
+    private func fill() throws {
+        try commit("a", "one", ("git-sha1", "11"), ("etag", "22"))
+        try commit("b", "two!", ("etag", "22"))
+        try commit("c", "one", ("etag", "22"))
+    }
+
+    private static let one = AlternateIndex.Match(digest: SHA256.hash("one"), size: ByteCount(3))
+    private static let two = AlternateIndex.Match(digest: SHA256.hash("two!"), size: ByteCount(4))
+
+    @Test func `every blob that some manifest has under a name is found, once`() throws {
+        try #expect(open().lookup(kind: "etag", value: "22").isEmpty)
+        try fill()
+        let answers = try answers()
+        #expect(answers[0] == [Self.one] && answers[1].isEmpty && answers[3].isEmpty)
+        #expect(Set(answers[2]) == [Self.one, Self.two] && answers[2].count == 2)
+    }
+
+    @Test func `an index that is current is read, and no manifest is`() throws {
+        try fill()
+        _ = try open()
+        fixture.operations.repair()
+        _ = try open()
+        #expect(!fixture.operations.calls.contains { $0.kind == .open })
+        // One more manifest is one more read.
+        try commit("d", "three", ("md5", "x"))
+        fixture.operations.repair()
+        #expect(try open().lookup(kind: "md5", value: "x").count == 1)
+        #expect(fixture.operations.calls.count { $0.kind == .open } == 1)
+    }
+
+    @Test func `any flipped bit, any cut, and another store's file change no answer`() throws {
+        try fill()
+        let expected = try answers()
+        let good = try #require(try fixture.directory.read(file.utf8))
+        for bit in stride(from: 0, to: good.count * 8, by: 5) {
+            var bad = good
+            bad[bit / 8] ^= 1 << UInt8(bit % 8)
+            try fixture.directory.write(file, bad)
+            #expect(try answers() == expected, "bit \(bit)")
+        }
+        for count in stride(from: 0, to: good.count, by: 7) {
+            try fixture.directory.write(file, Array(good.prefix(count)))
+            #expect(try answers() == expected, "\(count) bytes")
+        }
+        try fixture.directory.write(file, good + [0])
+        #expect(try answers() == expected)
+        let other = AlternateFile(directory: directory, store: "other")
+        other.write(AlternateRows(manifests: []))
+        #expect(try answers() == expected)
+        #expect(try fixture.directory.read(file.utf8) == good)
+    }
+
+    @Test func `a stale copy and a missing one give the same answers, of list and usage too`() throws {
+        _ = try open()
+        let empty = try #require(try fixture.directory.read(file.utf8))
+        try fill()
+        let expected = try answers()
+        let usage = try store.usage()
+        try fixture.directory.write(file, empty)
+        #expect(try answers() == expected && store.usage() == usage)
+        _ = fixture.directory.bytes(file.utf8).withCPath { unlink($0) }
+        #expect(try answers() == expected && store.usage() == usage)
+        // A copy of a time when there were more manifests.
+        let full = try #require(try fixture.directory.read(file.utf8))
+        for name in ["a", "b", "c"] {
+            #expect(try store.remove(RevisionName(kind: "model", name: name, revision: "1")))
+        }
+        try fixture.directory.write(file, full)
+        #expect(try answers().allSatisfy(\.isEmpty))
+    }
+
+    @Test func `a state directory that cannot be made costs time and no answer`() throws {
+        try fill()
+        try fixture.directory.write("state", [])
+        #expect(try answers()[0] == [Self.one])
+    }
+
+    @Test func `a store that cannot be read is an error, not an empty index`() throws {
+        try fill()
+        fixture.operations.spoil { call, _ in call.kind == .names && call.path == "refs/model" ? .fail(EIO) : nil }
+        #expect(throws: SluiceError.self) { try open() }
+    }
+}
