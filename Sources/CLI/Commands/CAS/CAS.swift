@@ -19,7 +19,8 @@ struct CAS: AsyncParsableCommand {
               sluice cas gc -n /mnt/nas/models
             """,
         subcommands: [
-            CASInit.self, CASLs.self, CASShow.self, CASRm.self, CASGc.self, CASDoctor.self,
+            CASInit.self, CASLs.self, CASShow.self, CASAdd.self, CASCheckout.self, CASRm.self, CASDu.self, CASGc.self,
+            CASVerify.self, CASScrub.self, CASRepair.self, CASImport.self, CASExportList.self, CASDoctor.self,
         ]
     )
 }

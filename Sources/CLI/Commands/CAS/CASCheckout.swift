@@ -1,0 +1,203 @@
+import ArgumentParser
+import SluiceBytes
+import SluiceContentStore
+import SluicePipeline
+
+/// Puts trees out as files.
+struct CASCheckout: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "checkout",
+        abstract: "Put a tree out as files: shared, linked or copied, whatever the file system can.",
+        discussion: """
+            Each file is a reflink of its blob where the file system shares extents, else a hard link (read-only, like \
+            the blob), else a copy; each line says which. What is there with the same content is left, other content \
+            needs --overwrite. With --hf-cache a tree that came from the Hub is laid out as huggingface_hub keeps it, \
+            in DIRECTORY or in the store's own hub/.
+
+            EXAMPLES
+              sluice cas checkout cas:/mnt/nas/models/llama ./llama
+              sluice cas checkout --writable cas:/mnt/nas/models/llama@v2 ./llama
+              sluice cas checkout --hf-cache cas:/mnt/nas/models/hf:org/name
+              HF_HUB_CACHE=/mnt/nas/models/hub python serve.py
+            """
+    )
+
+    @OptionGroup var links: LinkOptions
+    @Flag(help: "Files that may be written: no hard links.")
+    var writable = false
+    @Flag(help: "Replace files of other content.")
+    var overwrite = false
+    @Flag(help: "Hash every blob, also where no byte is copied.")
+    var verify = false
+    @Flag(name: .customLong("hf-cache"), help: "Lay it out as the cache of huggingface_hub.")
+    var huggingFace = false
+    @Flag(name: [.customShort("n"), .customLong("dry-run")], help: "Show what would be put out; make nothing.")
+    var dryRun = false
+    @Argument(help: .init("cas:/STORE/[KIND:]NAME[@REVISION][/PATH].", valueName: "tree"))
+    var tree: String
+    @Argument(help: .init("Where to; made if it is missing.", valueName: "directory"))
+    var directory: String?
+    @OptionGroup(title: "General") var global: GlobalOptions
+
+    func validate() throws {
+        if directory == nil, !huggingFace { throw ValidationError("no directory given") }
+        if huggingFace, writable { throw ValidationError("--hf-cache and --writable contradict each other") }
+    }
+
+    func run() async throws {
+        let run = try CommandRun(settings: SessionSettings(global), presentation: Presentation(global))
+        let destination = try directory.map { try StoreArgument.path($0) }
+        var options = PlacementOptions()
+        options.modes = links.modes ?? LinkMode.usual
+        options.writable = writable
+        options.overwrite = overwrite
+        options.verify = verify
+        let checkout = Checkout(presentation: run.presentation, options: options, isDryRun: dryRun)
+        let (tree, huggingFace) = (tree, huggingFace)
+        try await run.inStore { session in
+            let place = try TreeArguments.place(tree, session)
+            guard let found = try place.share.store.tree(place.name) else {
+                throw SluiceError(.notFound, object: "\(place.name)", "the store has no such tree")
+            }
+            let files = try Checkout.files(of: found, below: place.path)
+            if huggingFace { return try checkout.huggingFace(place.share, found.name, files, to: destination) }
+            guard let destination else { return .usage }
+            return try checkout.files(place.share.store, files, to: destination)
+        }
+    }
+}
+
+/// How files share bytes with blobs.
+struct LinkOptions: ParsableArguments {
+    enum Way: String, ExpressibleByArgument, CaseIterable, Sendable {
+        case reflink
+        case hardlink
+        case symlink
+        case copy
+    }
+
+    @Option(
+        name: .customLong("link"),
+        help: .init("Only this way: reflink, hardlink, symlink or copy; may be repeated, in order.", valueName: "way")
+    )
+    var ways: [Way] = []
+
+    /// Nil: the usual ones.
+    var modes: [LinkMode]? { ways.isEmpty ? nil : ways.compactMap { LinkMode(rawValue: $0.rawValue) } }
+}
+
+/// Puts files out, and tells of each.
+private struct Checkout: Sendable {
+    let presentation: Presentation
+    let options: PlacementOptions
+    let isDryRun: Bool
+
+    /// The files of a tree, or those below one of its directories, with paths from there.
+    static func files(of tree: Tree, below path: ObjectKey) throws(SluiceError) -> [Manifest.File] {
+        if path.bytes.isEmpty { return tree.files }
+        if let one = tree.file(path) { return [one.at(path.lastComponent)] }
+        let prefix = path.appending(ObjectKey("/"))
+        let below = tree.files.filter { $0.path.hasPrefix(prefix) }.map { file in
+            file.at(ObjectKey(bytes: file.path.bytes.dropFirst(prefix.bytes.count)))
+        }
+        guard below.isEmpty else { return below }
+        throw SluiceError(.notFound, object: "\(tree.name) \(path)", "the tree has nothing there")
+    }
+
+    func files(_ store: ContentStore, _ files: [Manifest.File], to directory: LocalPath) throws -> ExitStatus {
+        if isDryRun { return try preview(files) }
+        let materialiser = try Materialiser(store, to: directory, options, pool: BufferPool(retained: 4))
+        var failures: Set<SluiceError.Code> = []
+        let summary = try materialiser.run(files) { (file) throws(SluiceError) in
+            if let code = try tell(file) { failures.insert(code) }
+        }
+        return try end(summary, failures)
+    }
+
+    func huggingFace(
+        _ share: StoreShare,
+        _ name: RevisionName,
+        _ files: [Manifest.File],
+        to cache: LocalPath?
+    ) throws -> ExitStatus {
+        guard let kind = HuggingFaceKind(manifestKind: name.kind) else {
+            throw SluiceError(
+                .usage,
+                object: "\(name)",
+                "did not come from the Hub: its kind is \(name.kind)",
+                remedy: "leave --hf-cache out"
+            )
+        }
+        if isDryRun { return try preview(files) }
+        let view = try HuggingFaceView(share.store, cache: cache, options, pool: BufferPool(retained: 4))
+        let branches = try share.store.branches(of: name)
+        var failures: Set<SluiceError.Code> = []
+        let summary = try view.write(
+            HuggingFaceRepository(kind, name.name),
+            commit: name.revision,
+            branches: branches,
+            files
+        ) { (file) throws(SluiceError) in
+            if let code = try tell(file) { failures.insert(code) }
+        }
+        return try end(summary, failures)
+    }
+
+    private func preview(_ files: [Manifest.File]) throws -> ExitStatus {
+        for file in files {
+            var object = JSONObject()
+            object.add("event", "would_place")
+            object.add("path", file.path.text)
+            object.add("size", file.size.bytes)
+            try presentation.line("would place \(file.path)  \(file.size)", object)
+        }
+        return .done
+    }
+
+    /// Returns the code of a failure.
+    private func tell(_ file: PlacedFile) throws(SluiceError) -> SluiceError.Code? {
+        var object = JSONObject()
+        object.add("event", "placed")
+        object.add("path", file.path.text)
+        object.add("size", file.size.bytes)
+        do {
+            switch file.outcome {
+            case .success(.present):
+                object.add("how", "present")
+                if presentation.verbosity > 0 || presentation.style == .json {
+                    try presentation.line("present   \(file.path)", object)
+                }
+            case .success(.placed(let mode)), .success(.replaced(let mode)):
+                object.add("how", mode.rawValue)
+                try presentation.line(Columns.padded(mode.rawValue, to: 9) + " \(file.path)", object)
+            case .failure(let error):
+                presentation.report(error.about("\(file.path)"))
+                return error.code
+            }
+        } catch {
+            throw SluiceError.wrapping(error)
+        }
+        return nil
+    }
+
+    private func end(_ summary: PlacementSummary, _ failures: Set<SluiceError.Code>) throws -> ExitStatus {
+        var parts = LinkMode.allCases.compactMap { mode in summary.placed[mode].map { "\($0) by \(mode.rawValue)" } }
+        if summary.present > 0 { parts.append("\(summary.present) present") }
+        if summary.failed > 0 { parts.append("\(summary.failed) failed") }
+        presentation.say((parts.isEmpty ? "no files" : parts.joined(separator: ", ")) + "; \(summary.bytes)")
+        return .of(failures: failures)
+    }
+}
+
+extension Manifest.File {
+    fileprivate func at(_ path: ObjectKey) -> Manifest.File {
+        Manifest.File(
+            path: path,
+            size: size,
+            digest: digest,
+            alternates: alternates,
+            sources: sources,
+            generation: generation
+        )
+    }
+}
