@@ -60,6 +60,7 @@ enum Schema {
         CREATE UNIQUE INDEX transfer_unfinished ON transfer (source, target, settings) WHERE finished_at IS NULL
         """,
         "CREATE INDEX transfer_finished ON transfer (source, target, id) WHERE finished_at IS NOT NULL",
+        "CREATE INDEX transfer_content ON transfer (sha256) WHERE sha256 IS NOT NULL AND state = 'done'",
         "CREATE INDEX transfer_ended ON transfer (finished_at) WHERE finished_at IS NOT NULL",
         "CREATE INDEX transfer_runnable ON transfer (host, rank) WHERE state = 'queued' AND needs_command = 0",
         "CREATE INDEX transfer_job_runnable ON transfer (job, host, rank) WHERE state = 'queued'",

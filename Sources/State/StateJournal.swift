@@ -140,6 +140,10 @@ final class StateJournal: TransferJournal {
         return try await store.lastDone(source: request.source, target: request.target, settings: request.settings)
     }
 
+    func stored(_ digest: Digest) async throws -> [StoredObject] {
+        try await store.stored(digest, settings: claim.request.settings)
+    }
+
     /// Removes a transfer's session, receipts and digests.
     static func forget(_ id: TransferID, _ db: Database) throws {
         for table in ["part", "hashed_part", "journal"] {

@@ -1,3 +1,4 @@
+import FoundationEssentials
 internal import GRDB
 import SluiceBytes
 import SluicePipeline
@@ -25,6 +26,33 @@ extension StateStore {
                 fingerprint: try row.required("fingerprint"),
                 size: size
             )
+        }
+    }
+
+    /// Where transfers have stored content with this SHA-256, the latest first. Objects of a server only if they were
+    /// written with the same settings: another endpoint may have a bucket of the same name.
+    package func stored(_ digest: Digest, settings: String) async throws -> [StoredObject] {
+        try await read { db in
+            let rows = try db.rows(
+                """
+                SELECT target, size, fingerprint, settings FROM transfer INDEXED BY transfer_content
+                WHERE sha256 = ? AND sha256 IS NOT NULL AND state = 'done' ORDER BY id DESC LIMIT 16
+                """,
+                [Data(digest.bytes)]
+            )
+            return try rows.compactMap { row in
+                let target: String = try row.required("target")
+                let isLocal = target.hasPrefix("/") || target.hasPrefix("file:")
+                guard let size = row.byteCount("size"), try isLocal || row.required("settings") == settings else {
+                    return nil
+                }
+                return StoredObject(
+                    location: target,
+                    size: size,
+                    fingerprint: try row.required("fingerprint"),
+                    recordedSHA256: digest
+                )
+            }
         }
     }
 

@@ -9,7 +9,9 @@ import pytest
 from ..program import ROOT
 
 COMMANDS = ["cp", "ls", "stat", "cat", "rm", "add", "run", "cleanup", "completions", "queue", "queue list", "queue pause",
-            "queue resume", "queue cancel", "queue retry", "queue priority", "queue limit", "queue forget", "queue move-aside"]
+            "queue resume", "queue cancel", "queue retry", "queue priority", "queue limit", "queue forget", "queue move-aside",
+            "cas", "cas init", "cas ls", "cas show", "cas add", "cas checkout", "cas rm", "cas du", "cas gc", "cas verify",
+            "cas scrub", "cas repair", "cas import", "cas export-list", "cas doctor"]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -21,7 +23,7 @@ def test_every_help_has_examples_and_fits_80_columns(sluice, command):
     # A wrapped example cannot be copied.
     assert examples and all(line.startswith("  ") and "sluice " in line for line in examples), "\n".join(examples)
     if command:
-        assert all(f"sluice {command}" in line for line in examples) or command == "queue"
+        assert all(f"sluice {command}" in line for line in examples) or command in ("queue", "cas")
     assert all(len(line) <= 80 for line in result.out.splitlines() if not line.startswith("USAGE"))
 
 
@@ -31,8 +33,10 @@ def test_help_and_manual_name_the_same_commands(sluice):
         table = file.read().partition("| command | does |")[2].partition("\n## ")[0]
     named = {word for cell in re.findall(r"^\| (.+?) \| ", table, re.MULTILINE) for word in re.findall(r"`([a-z]+)", cell)}
     assert listed == named == {command.split()[0] for command in COMMANDS}
-    queue = set(re.findall(r"^  ([a-z-]+) ", sluice.ok("queue", "--help").out.partition("SUBCOMMANDS:")[2], re.MULTILINE))
-    assert queue == {command.split()[1] for command in COMMANDS if " " in command}
+    for group in ("queue", "cas"):
+        help_text = sluice.ok(group, "--help").out.partition("SUBCOMMANDS:")[2]
+        assert set(re.findall(r"^  ([a-z-]+) ", help_text, re.MULTILINE)) == {
+            command.split()[1] for command in COMMANDS if command.startswith(group + " ")}
 
 
 @pytest.mark.parametrize("args, says", [
@@ -51,7 +55,7 @@ def test_help_and_manual_name_the_same_commands(sluice):
     (["cp", "--memory", "1M", "a", "b"], ["8M or more"]),
     (["cp", "--part-size", "6G", "a", "b"], ["64K to 5G"]),
     (["cp", "--bwlimit", "fast", "a", "b"], ["fast", "--bwlimit", "UP:DOWN"]),
-    (["cp", "ftp://h/x", "b"], ["ftp://", "https, s3, file"]),
+    (["cp", "ftp://h/x", "b"], ["ftp://", "s3, file"]),
     (["cp", "store:x", "b"], ["store:", "./"]),
     (["cp", "-H", "no colon", "http://h/", "b"], ["Name: value"]),
     (["cp", "-H", "Range: bytes=0-", "http://h/", "b"], ["Range", "itself"]),

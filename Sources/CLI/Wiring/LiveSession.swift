@@ -47,9 +47,15 @@ final class LiveSession: CommandSession {
         )
         stores = OpenStores(
             tool: "sluice \(Sluice.version)",
+            hints: LiveSession.hints(),
             StoreContext(time: time) { Output.error.note("sluice: \($0)") }
         )
         resolver = Resolver(settings: settings, connections: connections, stores: stores, time: time)
+    }
+
+    /// Beside the standard state file, whatever `--state` says; nil without a home.
+    private static func hints() -> LocalPath? {
+        (try? StateLocation.standard(environment: environment())).flatMap { LocalPath($0.path) }?.parent
     }
 
     private static func environment() -> [String: String] {

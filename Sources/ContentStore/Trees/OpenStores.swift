@@ -13,10 +13,13 @@ package struct StorePlace: Sendable {
 package final class OpenStores: Sendable {
     private let context: StoreContext
     private let tool: String
+    private let hints: LocalPath?
     private let shares = Mutex<[LocalPath: StoreShare]>([:])
 
-    package init(tool: String, _ context: StoreContext = StoreContext()) {
+    /// - Parameter hints: a directory on a local disk for what is remembered of stores; nil remembers nothing.
+    package init(tool: String, hints: LocalPath? = nil, _ context: StoreContext = StoreContext()) {
         self.tool = tool
+        self.hints = hints
         self.context = context
     }
 
@@ -53,7 +56,9 @@ package final class OpenStores: Sendable {
         } catch {
             return nil
         }
-        let opened = StoreShare(try ContentStore.open(root, context), tool: tool, time: context.time)
+        let store = try ContentStore.open(root, context)
+        let hints = hints?.appending(store.id.utf8)
+        let opened = StoreShare(store, tool: tool, hints: hints, time: context.time)
         return shares.withLock { shares in
             let first = shares[root] ?? opened
             shares[root] = first
@@ -79,7 +84,9 @@ package final class StoreShare: Sendable {
     /// From which file systems files can be cloned into it.
     package let clones = CloneTrust()
     private let tool: String
+    private let hints: LocalPath?
     private let time: any TimeSource
+    private let index = Mutex<AlternateIndex?>(nil)
 
     private struct State {
         var writer: StoreWriter?
@@ -89,9 +96,10 @@ package final class StoreShare: Sendable {
     private let state = Mutex(State())
     private let additions: Mutex<Rounds<TreeAddition, Result<Manifest.File, SluiceError>>?> = Mutex(nil)
 
-    init(_ store: ContentStore, tool: String, time: any TimeSource) {
+    init(_ store: ContentStore, tool: String, hints: LocalPath?, time: any TimeSource) {
         self.store = store
         self.tool = tool
+        self.hints = hints
         self.time = time
     }
 
@@ -122,6 +130,15 @@ package final class StoreShare: Sendable {
                 _ = try? writer.renew()
             }
         }
+    }
+
+    /// The blobs that trees had under another name when this process first asked: a hint, to be looked at.
+    package func known(kind: String, value: String) throws(SluiceError) -> [AlternateIndex.Match] {
+        guard let hints else { return [] }
+        if let known = index.withLock({ $0 }) { return known.lookup(kind: kind, value: value) }
+        let opened = try AlternateIndex.open(store, in: hints)
+        index.withLock { $0 = opened }
+        return opened.lookup(kind: kind, value: value)
     }
 
     /// A revision as this process knows it.

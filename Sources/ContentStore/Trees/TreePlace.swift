@@ -6,7 +6,7 @@ import SluicePipeline
 /// A name is one component; that of a hub's tree (`hf:org/name`) is two. A file may have an `@` in its own name.
 package struct TreePlace: Hashable, Sendable {
     /// Kinds whose names are `OWNER/NAME`.
-    private static let owned: Set<String> = ["hf", "hf-datasets", "hf-spaces", "modelscope", "ollama"]
+    private static let owned: Set<String> = ["hf", "hf-dataset", "hf-space", "modelscope", "ollama"]
 
     package let kind: String
     package let name: String

@@ -80,11 +80,18 @@ public protocol TransferJournal: Sendable {
 
     /// The last success of the same source, target and settings; nil if there is none.
     func lastDone() async throws -> DoneRecord?
+
+    /// Where earlier transfers have stored content with this digest, in reach of this one's settings, the latest first:
+    /// a hint, to be looked at before it is used.
+    func stored(_ digest: Digest) async throws -> [StoredObject]
 }
 
 extension TransferJournal {
     /// For journals that keep no history.
     public func lastDone() async throws -> DoneRecord? { nil }
+
+    /// For journals that keep no history.
+    public func stored(_ digest: Digest) async throws -> [StoredObject] { [] }
 }
 
 /// What is known of a transfer that ended well: enough to see that a re-run has nothing to do.

@@ -63,9 +63,7 @@ extension TransferRunner {
                 skipped(existing, nil, .transport, "something is there already, and --no-clobber leaves it")
             )
         }
-        if let expected, info.size == nil || info.size == existing.size,
-            try await target.holds(expected, in: existing, pool: resources.pool) == true
-        {
+        if let expected, info.size == nil || info.size == existing.size, try await isThere(expected, existing) {
             return .settled(skipped(existing, expected, .published, "the same content is there already"))
         }
         if let done = try await journal.lastDone(), done.pin == info.pin, done.pin.isStrong,
@@ -126,67 +124,6 @@ extension TransferRunner {
             stored: stored,
             note: why
         )
-    }
-
-    /// Content that the sink has under another name is linked, not fetched.
-    func link(_ opened: FirstLook, _ expected: Digest, _ replaces: String?) async throws -> TransferOutcome? {
-        guard target.knowsContent else { return nil }
-        let plan = WritePlan(
-            size: opened.info.size,
-            partSize: 0,
-            info: opened.info,
-            origin: source.location,
-            expected: expected,
-            overwrite: claim.request.overwrite,
-            replaces: replaces
-        )
-        let retrying = Retrying(resources: resources, transfer: claim.id)
-        let stored = try await retrying.run(host: target.host, object: target.location) {
-            try await target.link(plan, willWait: { willWait(opened) })
-        }
-        guard let stored else { return nil }
-        opened.drop()
-        return TransferOutcome(
-            state: .done,
-            proof: .published,
-            sha256: expected,
-            size: stored.size,
-            moved: 0,
-            stored: stored,
-            note: stored.note
-        )
-    }
-
-    /// Equal digests in flight are fetched once: the others take what the first one stored.
-    func oncePerDigest(
-        _ digest: Digest,
-        willWait: () -> Void,
-        _ body: () async throws -> TransferOutcome
-    ) async throws -> TransferOutcome {
-        switch try await resources.inFlight.claim(digest, at: target.host, group: member?.group, willWait: willWait) {
-        case .together: return try await body()
-        case .owner:
-            do {
-                let outcome = try await body()
-                resources.inFlight.settle(digest, at: target.host, stored: outcome.stored)
-                return outcome
-            } catch {
-                resources.inFlight.settle(digest, at: target.host, stored: nil)
-                throw error
-            }
-        case .stored(let other):
-            let adopted = try await target.adopt(other, digest: digest, overwrite: claim.request.overwrite)
-            guard let adopted else { return try await body() }
-            return TransferOutcome(
-                state: .done,
-                proof: .published,
-                sha256: digest,
-                size: adopted.size,
-                moved: 0,
-                stored: adopted,
-                note: "same content as \(other.location), not fetched again"
-            )
-        }
     }
 
     /// A run that died between its commit and its last word left `committing` in the journal: look, do not guess.

@@ -102,10 +102,12 @@ public struct TransferRunner: Sendable {
         guard case .write(let replaces) = decision else { preconditionFailure("a decision is one of two") }
 
         guard let expected else {
+            if let outcome = try await link(opened, nil, replaces) { return outcome }
             return try await move(opened, snapshot, capabilities, expected: nil, replaces: replaces)
         }
         return try await oncePerDigest(expected, willWait: { willWait(opened) }) {
             if let outcome = try await link(opened, expected, replaces) { return outcome }
+            if let outcome = try await takeStored(opened, expected) { return outcome }
             return try await move(opened, snapshot, capabilities, expected: expected, replaces: replaces)
         }
     }

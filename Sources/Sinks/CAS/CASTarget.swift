@@ -51,8 +51,8 @@ struct CASTarget: SinkTarget {
     }
 
     func link(_ plan: WritePlan, willWait: @Sendable () -> Void) async throws -> StoredObject? {
-        guard let digest = plan.expected else { return nil }
         let place = try place()
+        guard let digest = plan.expected else { return try await linkByOtherName(plan, place) }
         let writer = try place.share.writer()
         // Before the question whether it is there: a collection must not take it meanwhile.
         try writer.pin([digest])
@@ -61,6 +61,19 @@ struct CASTarget: SinkTarget {
         guard let size = try size(of: digest, plan, place) else { return nil }
         try writer.release(digest)
         return try await add(digest, size, plan, place)
+    }
+
+    /// No SHA-256 is published, but the source has another name for its content, under which some tree got it.
+    private func linkByOtherName(_ plan: WritePlan, _ place: Place) async throws -> StoredObject? {
+        for alternate in Alternates.of(plan.info, at: plan.origin) where alternate.identifies {
+            for match in try place.share.known(kind: alternate.name.kind, value: alternate.name.value)
+            where plan.size == match.size.bytes {
+                try place.share.writer().pin([match.digest])
+                guard let size = try size(of: match.digest, plan, place) else { continue }
+                return try await add(match.digest, size, plan, place)
+            }
+        }
+        return nil
     }
 
     func begin(_ plan: WritePlan) async throws -> any SinkSession {
@@ -146,7 +159,7 @@ struct CASTarget: SinkTarget {
             path: path,
             size: size,
             digest: digest,
-            alternates: Alternates.of(plan.info, besides: digest),
+            alternates: Alternates.of(plan.info, at: plan.origin).map(\.name),
             sources: plan.origin.isEmpty || plan.origin == "-" ? [] : [plan.origin]
         )
     }
@@ -154,9 +167,26 @@ struct CASTarget: SinkTarget {
 
 /// The names that a source has for content, beside its SHA-256.
 enum Alternates {
-    static func of(_ info: ObjectInfo, besides digest: Digest) -> [Manifest.Alternate] {
-        info.published.filter { $0.algorithm != .sha256 }.map {
-            Manifest.Alternate(kind: $0.algorithm.rawValue, value: $0.hex)
+    struct Alternate {
+        let name: Manifest.Alternate
+        /// Whether two objects of that name and one length are the same content, as far as the source's authority says.
+        /// A CRC is none: it is made to find accidents, not to name content.
+        let identifies: Bool
+    }
+
+    /// - Parameter origin: the source's location; a strong entity tag names a version of what is there, and of nothing
+    ///   else. With a query left out of it, it may stand for several objects.
+    static func of(_ info: ObjectInfo, at origin: String) -> [Alternate] {
+        var alternates = info.published.filter { $0.algorithm != .sha256 }.map { digest in
+            Alternate(
+                name: Manifest.Alternate(kind: digest.algorithm.rawValue, value: digest.hex),
+                identifies: digest.algorithm == .md5 || digest.algorithm == .sha1
+            )
         }
+        if case .etag(let tag, _) = info.pin, tag.utf8.count <= 256, origin.contains("://"), !origin.contains("?") {
+            let name = Manifest.Alternate(kind: "etag", value: "\(Printable.text(tag)) \(origin)")
+            alternates.append(Alternate(name: name, identifies: true))
+        }
+        return alternates
     }
 }

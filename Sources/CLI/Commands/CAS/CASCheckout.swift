@@ -12,13 +12,12 @@ struct CASCheckout: AsyncParsableCommand {
             Each file is a reflink of its blob where the file system shares extents, else a hard link (read-only, like \
             the blob), else a copy; each line says which. What is there with the same content is left, other content \
             needs --overwrite. With --hf-cache a tree that came from the Hub is laid out as huggingface_hub keeps it, \
-            in DIRECTORY or in the store's own hub/.
+            in DIRECTORY or in the store's own hub/; HF_HUB_CACHE then names that directory.
 
             EXAMPLES
               sluice cas checkout cas:/mnt/nas/models/llama ./llama
               sluice cas checkout --writable cas:/mnt/nas/models/llama@v2 ./llama
               sluice cas checkout --hf-cache cas:/mnt/nas/models/hf:org/name
-              HF_HUB_CACHE=/mnt/nas/models/hub python serve.py
             """
     )
 

@@ -121,14 +121,16 @@ private final class ScrubShowing: Sendable {
 
     func tell(_ report: ScrubReport) throws -> ExitStatus {
         for finding in report.findings { try tell(finding) }
+        // A pass counts what all its runs read; of a tree there is no pass.
+        let read = report.blobs.count == 0 ? report.run : report.blobs
         var object = JSONObject()
         object.add("event", "scrubbed")
-        object.add("blobs", report.blobs)
+        object.add("blobs", read)
         object.add("run", report.run)
         object.add("manifests", report.manifests)
         object.add("findings", report.findings.count)
         object.add("complete", report.isComplete)
-        var text = "\(report.blobs.count) blobs (\(report.blobs.bytes)) and \(report.manifests) manifests read: "
+        var text = "\(read.count) blobs (\(read.bytes)) and \(report.manifests) manifests read: "
         text += report.isSound ? "all are sound" : "\(report.findings.count) findings"
         if !report.isComplete { text += "; not all was looked at, the next run goes on" }
         try presentation.line(text, object)

@@ -1,0 +1,124 @@
+"""Scrub, verify, repair and du of a store, through the commands (invariants 8 and 9)."""
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from .test_routes import MIB
+from .test_trees import contents, make_tree
+
+
+def flip(path, generator):
+    """One bit, wherever the file is not written to by anybody."""
+    data = bytearray(path.read_bytes())
+    data[generator.randrange(len(data))] ^= 1 << generator.randrange(8)
+    mode = path.stat().st_mode
+    path.chmod(0o644)
+    path.write_bytes(data)
+    path.chmod(mode)
+
+
+def fill(sluice, store, origin, payload, count=24):
+    """A store of blobs that an origin has, so that they can be fetched again."""
+    urls = [origin.add(f"/{seed}.bin", size=40_000 + seed, seed=seed) for seed in range(count)]
+    sluice.ok("cp", *urls, store.at("t") + "/")
+    return {f"{seed}.bin": payload(40_000 + seed, seed).sha256() for seed in range(count)}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_flipped_bit_is_found_once_kept_and_healed(sluice, store, origin, payload, seed):
+    """The scrub is killed at random moments, and started again until it comes to its end."""
+    generator = random.Random(seed)
+    expected = fill(sluice, store, origin, payload)
+    damaged = generator.sample(sorted(store.blobs()), 5)
+    for digest in damaged:
+        flip(store.blobs()[digest], generator)
+    result = None
+    for _ in range(20):
+        running = sluice.popen("cas", "scrub", "--json", store)
+        time.sleep(generator.random() * 0.15)
+        if not running.running:
+            result = running.wait()
+            break
+        running.kill()
+    result = result or sluice("cas", "scrub", "--json", store)
+    assert result.rc == 4, str(result)
+    found = [event for event in result.events if event["event"] == "finding" and event["what"] == "corrupt"]
+    assert sorted(event["sha256"] for event in found) == sorted(damaged), str(result)
+    assert all("t@main" in event["trees"] for event in found)
+    kept = [path for path in (store.root / "quarantine").iterdir() if not path.name.endswith(".json")]
+    assert sorted(path.name.split(".")[0] for path in kept) == sorted(damaged)
+    dry = sluice("cas", "repair", "-n", store)
+    assert dry.rc == 4 and all(digest in dry.out for digest in damaged), str(dry)
+    sluice.ok("cas", "repair", store)
+    assert store.tree("t") == expected
+    store.check()
+    sluice.ok("cas", "verify", store)
+    assert len(list((store.root / "quarantine").iterdir())) == 10, "evidence is never removed"
+
+
+def test_a_damaged_manifest_is_set_aside_and_stops_collections(sluice, store, origin, payload, tmp_path):
+    expected = fill(sluice, store, origin, payload, 3)
+    manifest = next((store.root / "refs").glob("*/*/*.json"))
+    flip(manifest, random.Random(1))
+    assert sluice("cas", "gc", "--exclusive", store).rc == 1
+    assert len(store.blobs()) == 3
+    found = sluice("cas", "scrub", "--json", store)
+    assert found.rc == 4 and any(event.get("what") == "damagedManifest" for event in found.events), str(found)
+    assert not manifest.exists()
+    # Copied in again, nothing is lost; only the web has to be read, as it publishes no digests.
+    fill(sluice, store, origin, payload, 3)
+    assert store.tree("t") == expected
+    store.check()
+
+
+def test_repair_takes_good_copies_from_a_directory_and_never_rotten_ones(sluice, store, origin, payload, tmp_path):
+    expected = fill(sluice, store, origin, payload, 4)
+    lost = sorted(store.blobs())[:2]
+    backup = tmp_path / "backup"
+    backup.mkdir()
+    for digest in lost:
+        (backup / f"copy of {digest[:4]}").write_bytes(store.blobs()[digest].read_bytes())
+    flip(backup / f"copy of {lost[1][:4]}", random.Random(2))
+    for digest in lost:
+        store.blobs()[digest].unlink()
+    result = sluice("cas", "repair", "--no-fetch", "--from", backup, store)
+    assert result.rc != 0 and lost[1] in result.out, str(result)
+    assert lost[0] in store.blobs() and lost[1] not in store.blobs() and not store.wrong_names()
+    sluice.ok("cas", "repair", store)
+    assert store.tree("t") == expected
+    store.check()
+
+
+def test_du_adds_up(sluice, store, payload, tmp_path):
+    make_tree(tmp_path / "tree", payload)
+    sluice.ok("cp", "-r", tmp_path / "tree", store.at("one"))
+    sluice.ok("cp", "-r", tmp_path / "tree", store.at("two"))
+    sluice.ok("cp", payload(MIB, 50).write_to(tmp_path / "own"), store.at("two", "own"))
+    total = sum(len(data) for data in contents(payload).values())
+    events = sluice.ok("cas", "du", "--json", store).events
+    usage = next(event for event in events if event["event"] == "usage")
+    models = {event["name"]: event for event in events if event["event"] == "model"}
+    assert usage["logical_bytes"] == 2 * total + MIB and usage["unique_bytes"] == total + MIB
+    assert models["one"]["exclusive_bytes"] == 0 and models["two"]["exclusive_bytes"] == MIB
+    sluice.ok("cas", "rm", store.at("two"))
+    after = next(event for event in sluice.ok("cas", "du", "--json", store).events if event["event"] == "usage")
+    assert after["unreferenced_bytes"] == MIB
+
+
+def test_the_same_answers_without_the_local_index(sluice, store, origin, payload):
+    """Whatever is kept on this machine may go, or be damaged: the directory is the truth (invariant 8)."""
+    fill(sluice, store, origin, payload, 5)
+    words = [["cas", "ls", "-l", "--json", store], ["cas", "du", "--json", store], ["cas", "verify", "--json", store]]
+    before = [sluice.ok(*each).stdout for each in words]
+    generator = random.Random(3)
+    kept = [path for path in Path(sluice.state_home, "sluice").rglob("*")
+            if path.is_file() and "state.db" not in path.name and path.stat().st_size]
+    for path in kept:
+        flip(path, generator)
+    assert [sluice.ok(*each).stdout for each in words] == before
+    for path in kept:
+        path.unlink()
+    assert [sluice.ok(*each).stdout for each in words] == before
