@@ -30,7 +30,7 @@ package enum DirectoryNames {
     /// Gives `body` each name, valid during the call, and what the directory itself says of its kind.
     ///
     /// Not by readdir(3), which takes ENOENT for the end of the directory: a server that cannot find it for a moment
-    /// would show it empty, or without the names that were still to come.
+    /// would show it empty, or without the names that were still to come. Only one that was removed has none.
     package static func forEach(
         _ directory: OwnedDescriptor,
         _ body: (_ name: UnsafeRawBufferPointer, _ kind: Kind) -> Void
@@ -45,7 +45,13 @@ package enum DirectoryNames {
                     }
                 }
             }
-            let count = try outcome.get()
+            let count: Int
+            do throws(SystemFailure) {
+                count = try outcome.get()
+            } catch {
+                if error.number == ENOENT, try own.status().links == 0 { return }
+                throw error
+            }
             if count == 0 { return }
             buffer.withUnsafeBytes { forEachRecord(UnsafeRawBufferPointer(rebasing: $0[..<count]), body) }
         }
