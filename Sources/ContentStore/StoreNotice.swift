@@ -7,6 +7,8 @@ package enum StoreNotice: Hashable, Sendable, CustomStringConvertible {
     case directoryNotSynced(String)
     /// A blob's bytes were not those of its name; they are kept under this path.
     case quarantined(String, reason: String)
+    /// `cas doctor` found something on this mount that can cost data.
+    case unsafeMount(String)
     /// The server's clock and this machine's differ.
     case clockSkew(ClockSkew)
     /// The lease ran out while the process slept; all is looked at again.
@@ -18,6 +20,7 @@ package enum StoreNotice: Hashable, Sendable, CustomStringConvertible {
             "\(path): published by a rename that may replace; the mount has no hard links"
         case .directoryNotSynced(let path): "\(path): the mount cannot make names durable; a power cut may lose them"
         case .quarantined(let path, let reason): "\(path): set aside, \(reason)"
+        case .unsafeMount(let hazard): "cas doctor found this mount unsafe for a store: \(hazard)"
         case .clockSkew(let skew): skew.description
         case .leaseLapsed: "this process slept longer than its lease; every blob is looked at again"
         }

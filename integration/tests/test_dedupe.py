@@ -145,3 +145,67 @@ def test_a_file_is_compared_with_the_digest_that_its_object_records(another_slui
     other = payload(3 << 20, 6).write_to(f"{second.work}/b.bin")
     refused = second("cp", other, "s3://bucket/a.bin", endpoint=s3_fault.endpoint)
     assert refused.rc == 1 and "no digest" not in refused.err and "--overwrite" in refused.err, str(refused)
+
+
+# What this machine has stored before is a source that costs nothing, once it was looked at.
+
+def test_content_that_was_stored_is_not_fetched_for_another_place(sluice, s3_fault, payload, tmp_path):
+    s3_fault.put("bucket", "m.bin", payload(SIZE, 4), headers={"x-amz-meta-sluice-sha256": payload(SIZE, 4).sha256()})
+    sluice.ok("cp", "s3://bucket/m.bin", tmp_path / "a", endpoint=s3_fault.endpoint)
+    s3_fault.requests.clear()
+    result = sluice.ok("cp", "--json", "s3://bucket/m.bin", tmp_path / "b", endpoint=s3_fault.endpoint)
+    assert body_bytes(s3_fault) == 0, str(result)
+    assert finished(result)[0]["moved"] == 0 and finished(result)[0]["proof"] == "published"
+    assert (tmp_path / "b").read_bytes() == payload(SIZE, 4).bytes()
+    assert (tmp_path / "a").stat().st_ino != (tmp_path / "b").stat().st_ino
+
+
+@pytest.mark.parametrize("how", ["changed", "rotten", "gone", "a link"])
+def test_what_is_wrong_with_the_stored_one_is_fetched(sluice, s3_fault, payload, tmp_path, how):
+    s3_fault.put("bucket", "m.bin", payload(SIZE, 4), headers={"x-amz-meta-sluice-sha256": payload(SIZE, 4).sha256()})
+    first = tmp_path / "a"
+    sluice.ok("cp", "s3://bucket/m.bin", first, endpoint=s3_fault.endpoint)
+    if how == "gone":
+        first.unlink()
+    elif how == "a link":
+        first.rename(tmp_path / "elsewhere")
+        first.symlink_to(tmp_path / "elsewhere")
+    else:
+        with open(first, "r+b") as file:
+            file.seek(SIZE // 2)
+            file.write(b"other bytes" if how == "changed" else payload(SIZE, 4).bytes(SIZE // 2, SIZE // 2 + 1))
+    s3_fault.requests.clear()
+    sluice.ok("cp", "s3://bucket/m.bin", tmp_path / "b", endpoint=s3_fault.endpoint)
+    assert body_bytes(s3_fault) >= SIZE
+    assert (tmp_path / "b").read_bytes() == payload(SIZE, 4).bytes()
+
+
+def test_a_server_copies_what_it_has_under_another_key(sluice, origin, sink, make_s3_fault, payload):
+    url, digest = origin.add("/m.bin", size=SIZE, seed=1), payload(SIZE, 1).sha256()
+    sluice.ok("cp", "--sha256", digest, url, "s3://bucket/one", endpoint=sink.endpoint)
+    origin.requests.clear()
+    sluice.ok("cp", "--sha256", digest, url, "s3://bucket/two", endpoint=sink.endpoint)
+    assert body_bytes(origin) <= 1 and sink.object("bucket", "two").sha256() == digest
+    # A bucket of that name at another endpoint is another bucket.
+    other = make_s3_fault()
+    sluice.ok("cp", "--sha256", digest, url, "s3://bucket/three", endpoint=other.endpoint)
+    assert other.object("bucket", "three").sha256() == digest and body_bytes(origin) >= SIZE
+    # What is there now is not what was stored.
+    sink.put("bucket", "one", payload(SIZE, 2))
+    sink.put("bucket", "two", payload(SIZE, 3))
+    origin.requests.clear()
+    sluice.ok("cp", "--sha256", digest, url, "s3://bucket/four", endpoint=sink.endpoint)
+    assert sink.object("bucket", "four").sha256() == digest and body_bytes(origin) >= SIZE
+
+
+def test_a_tree_of_proven_files_is_not_read_again(sluice, s3_fault, payload, tmp_path):
+    """By path, size, mtime and inode as they were when it was proven, also from another source (the hash cache)."""
+    digest = payload(SIZE, 4).sha256()
+    for key in ("one/m.bin", "two/m.bin"):
+        s3_fault.put("bucket", key, payload(SIZE, 4), headers={"x-amz-meta-sluice-sha256": digest})
+    sluice.ok("cp", "s3://bucket/one/m.bin", tmp_path / "m.bin", endpoint=s3_fault.endpoint)
+    trace = tmp_path / "trace"
+    result = sluice.ok("cp", "--json", "s3://bucket/two/m.bin", tmp_path / "m.bin", endpoint=s3_fault.endpoint,
+                       prefix=["strace", "-f", "-e", "trace=pread64", "-P", str(tmp_path / "m.bin"), "-o", str(trace)])
+    assert finished(result)[0]["state"] == "skipped" and finished(result)[0]["sha256"] == digest, str(result)
+    assert "pread64" not in trace.read_text(), "the file was read"

@@ -71,8 +71,8 @@ def test_published_content_that_is_there_is_not_fetched_by_another_machine(sluic
 
 
 def test_unknown_content_is_read_once_and_kept_once(sluice, another_sluice, store, origin, payload):
+    sluice.ok("cp", origin.add("/first.bin", size=SIZE, seed=4), store.at("first") + "/")
     url = origin.add("/m.bin", size=SIZE, seed=4)
-    sluice.ok("cp", url, store.at("first") + "/")
     inode = store.blobs()[payload(SIZE, 4).sha256()].stat().st_ino
     origin.requests.clear()
     # One connection: several help one another at the end, and a few bytes come twice.
@@ -89,6 +89,24 @@ def test_a_demanded_digest_is_looked_for_before_the_first_byte(sluice, store, or
     sluice.ok("cp", "--sha256", digest, url, store.at("b") + "/")
     assert body_bytes(origin) <= 1, "one byte is what a look costs"
     assert store.tree("b") == {"m.bin": digest}
+
+
+def test_the_same_version_of_a_place_is_known_by_its_entity_tag(sluice, another_sluice, store, origin, payload):
+    """Nothing is published, but a strong ETag names the version: another machine that asks for it does not keep a byte."""
+    url = origin.add("/m.bin", size=SIZE, seed=8)
+    sluice.ok("cp", url, store.at("a") + "/")
+    result = another_sluice("other").ok("cp", "--json", url, store.at("b") + "/")
+    assert finished(result)[0]["moved"] == 0 and finished(result)[0]["proof"] == "transport", str(result)
+    assert store.tree("b") == store.tree("a")
+    # Another version of the place is another content.
+    origin.replace("/m.bin", size=SIZE, seed=9)
+    third = another_sluice("third").ok("cp", "--json", url, store.at("c") + "/")
+    assert finished(third)[0]["sha256"] == payload(SIZE, 9).sha256()
+    assert store.tree("c") == {"m.bin": payload(SIZE, 9).sha256()}
+    # Of a URL with a query nothing is remembered: what it stands for may be anything.
+    sluice.ok("cp", url + "?id=1", store.at("d") + "/")
+    again = another_sluice("fourth").ok("cp", "--json", url + "?id=1", store.at("e") + "/")
+    assert finished(again)[0]["moved"] >= SIZE, str(again)
 
 
 def test_another_file_of_the_path_is_replaced_only_if_asked(sluice, store, payload, tmp_path):

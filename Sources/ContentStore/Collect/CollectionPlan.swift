@@ -79,6 +79,8 @@ package enum CollectionDoubt: Hashable, Sendable {
 /// What keeps blobs, as one reading of all manifests and leases found it.
 struct CollectionRoots: Sendable {
     private(set) var marked = BlobTable<Present>()
+    /// The manifests that were read for it, by their digests.
+    private(set) var read = BlobTable<Present>()
     /// Revisions, not files: merging manifests must not look like a loss of most of them.
     var revisions = 0
     private var last: RevisionName?
@@ -86,11 +88,17 @@ struct CollectionRoots: Sendable {
     var longestTimeToLive = Duration.zero
 
     mutating func add(_ manifest: Manifest) {
-        // Those of one revision come together.
-        if manifest.name != last { revisions += 1 }
-        last = manifest.name
+        count(manifest.name)
         for file in manifest.files { mark(BlobKey(file.digest)) }
     }
+
+    /// A manifest was listed: those of one revision come together.
+    mutating func count(_ revision: RevisionName) {
+        if revision != last { revisions += 1 }
+        last = revision
+    }
+
+    mutating func note(_ manifest: BlobKey) { read.insert(manifest, Present()) }
 
     mutating func mark(_ key: BlobKey) { marked.insert(key, Present()) }
 
@@ -102,10 +110,16 @@ struct CollectionRoots: Sendable {
     }
 
     /// Must come after the last `add`.
-    mutating func seal() { marked.seal() }
+    mutating func seal() {
+        marked.seal()
+        read.seal()
+    }
 
     /// Keeps the numbers only.
-    mutating func forget() { marked.removeAll() }
+    mutating func forget() {
+        marked.removeAll()
+        read.removeAll()
+    }
 }
 
 /// Decides which blobs are condemned. Pure: it is told what was read, in the order in which it was read.

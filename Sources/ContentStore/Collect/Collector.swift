@@ -80,7 +80,7 @@ package final class Collector: Sendable {
         }
         try await gate(.trashJudged)
         // A manifest that came while the first were read.
-        let again = try readRoots(now: now)
+        let again = try readRoots(now: now, beside: roots)
         try check(roots, again, blobs: 1)
         for (run, key, _) in old where again.marked.contains(key) { try resurrect(key, from: run, &report) }
         try await gate(.resurrected)
@@ -126,7 +126,7 @@ package final class Collector: Sendable {
         var plan = CollectionPlan(roots, now: now, options: options)
         try store.forEachBlob { (key, status) in plan.consider(key, status) }
         try await gate(.blobsListed)
-        let again = try readRoots(now: now)
+        let again = try readRoots(now: now, beside: roots)
         try check(roots, again, blobs: plan.blobs)
         plan.confirm(again)
         report.revisions = max(roots.revisions, again.revisions)
@@ -137,17 +137,17 @@ package final class Collector: Sendable {
             for candidate in plan.candidates { count(candidate, &report) }
             return
         }
-        if !plan.candidates.isEmpty { try await move(plan, again.revisions, now: now, &report) }
+        if !plan.candidates.isEmpty { try await move(plan, again, now: now, &report) }
         try remember(again.revisions)
     }
 
     private func move(
         _ plan: CollectionPlan,
-        _ revisions: Int,
+        _ roots: CollectionRoots,
         now: StoreTime,
         _ report: inout CollectionReport
     ) async throws {
-        let run = try record(plan, revisions)
+        let run = try record(plan, roots.revisions)
         try await gate(.recorded)
         var shards: [StoreName: StoreDirectory] = [:]
         for candidate in plan.candidates {
@@ -160,7 +160,7 @@ package final class Collector: Sendable {
         for shard in shards.sorted(by: { $0.key < $1.key }).map(\.value) { try files.syncDirectory(shard) }
         try await gate(.condemned)
         // Who committed since the last look: linked back at once, not only when somebody misses it.
-        let after = try readRoots(now: now)
+        let after = try readRoots(now: now, beside: roots)
         for candidate in plan.candidates where after.marked.contains(candidate.key) {
             try resurrect(candidate.key, from: run, &report)
         }
@@ -216,13 +216,27 @@ package final class Collector: Sendable {
 
     // MARK: - Roots
 
-    private func readRoots(now: StoreTime) throws(SluiceError) -> CollectionRoots {
+    /// - Parameter earlier: a reading whose marks are still heeded: a manifest of it, which never changes, is counted and
+    ///   not read again.
+    private func readRoots(now: StoreTime, beside earlier: CollectionRoots? = nil) throws(SluiceError)
+        -> CollectionRoots
+    {
         var roots = CollectionRoots()
         // Leases first: one that is given back meanwhile has its manifest published by then.
         for lease in try store.leases(at: now) where lease.lease.writer != writer.id {
             roots.add(lease, grace: options.condemnAfter)
         }
-        try store.forEachManifest { (manifest) throws(SluiceError) in roots.add(manifest) }
+        try store.forEachManifestFile { (name, file, directory) throws(SluiceError) in
+            let key = BlobKey(file.digest)
+            if let earlier, earlier.read.contains(key) {
+                roots.count(name)
+            } else {
+                guard let manifest = try store.manifest(name, file, in: directory) else { return false }
+                roots.add(manifest)
+            }
+            roots.note(key)
+            return true
+        }
         roots.seal()
         return roots
     }

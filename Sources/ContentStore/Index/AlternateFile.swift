@@ -47,7 +47,7 @@ struct AlternateFile {
     }
 
     /// With its parents, as far as they are missing; whether that worked the next step tells.
-    private static func make(_ directory: LocalPath) {
+    static func make(_ directory: LocalPath) {
         if directory.parent != directory, access(directory.parent) != 0 { make(directory.parent) }
         _ = directory.bytes.withCPath { mkdir($0, 0o700) }
     }

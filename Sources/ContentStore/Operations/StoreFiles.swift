@@ -101,14 +101,9 @@ struct StoreFiles: Sendable {
     }
 
     private func listing(of directory: StoreDirectory) throws(SluiceError) -> [[UInt8]] {
-        do throws(SystemFailure) {
-            return try operations.names(in: directory.descriptor).filter { $0.first != UInt8(ascii: ".") }
-        } catch {
-            // One that was removed since it was opened has no name left, and holds nothing. Any other is there, whatever
-            // the server says of it for the moment.
-            if error.number == ENOENT, (try? operations.status(of: directory.descriptor))?.links == 0 { return [] }
-            throw SluiceError(error, "list", object: directory.path.description)
-        }
+        try attempt("list", directory.path.description) { () throws(SystemFailure) in
+            try operations.names(in: directory.descriptor)
+        }.filter { $0.first != UInt8(ascii: ".") }
     }
 
     // MARK: - Files

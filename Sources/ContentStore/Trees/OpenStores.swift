@@ -118,9 +118,18 @@ package final class StoreShare: Sendable {
             return made
         }
         // Two at once made one each.
-        if first !== made { try? made.end() }
+        guard first === made else {
+            try? made.end()
+            return first
+        }
+        for hazard in mountMemory?.recall()?.hazards ?? [] where hazard.grade == .unsafe {
+            store.files.notice(.unsafeMount("\(hazard)"))
+        }
         return first
     }
+
+    /// Where what is found about the store's mount is kept; nil if nothing is remembered.
+    package var mountMemory: MountMemory? { hints.map { MountMemory(store, in: $0) } }
 
     private func heartbeat(_ writer: StoreWriter) -> Task<Void, Never> {
         Task(executorPreference: BlockingExecutor.shared) { [time] in

@@ -10,7 +10,8 @@ struct CASDoctor: AsyncParsableCommand {
         abstract: "Find out by trying whether a store is safe on its mount.",
         discussion: """
             Works in a directory of its own, below the store's tmp/ or in a directory that is no store yet, and removes \
-            it again. What other hosts see of this one cannot be tried. The status is 1 if something is unsafe.
+            it again. What other hosts see of this one cannot be tried. The status is 1 if something is unsafe; what was \
+            found of a store's mount is kept on this machine, and whoever writes into the store hears of it.
 
             EXAMPLES
               sluice cas doctor /mnt/nas/models
@@ -24,8 +25,10 @@ struct CASDoctor: AsyncParsableCommand {
     func run() async throws {
         let run = try CommandRun(settings: SessionSettings(global), presentation: Presentation(global))
         let path = try store.path()
-        try await run.inStore { _ in
+        try await run.inStore { session in
             let report = try MountProbe.run(path)
+            // A directory that is no store yet is probed, and nothing remembered.
+            if let share = try? session.share(path) { try share.mountMemory?.keep(report) }
             try run.presentation.mount(report, path)
             for trait in MountTrait.allCases {
                 if let finding = report[trait] { try run.presentation.trait(trait, finding) }
