@@ -144,6 +144,12 @@ final class StateJournal: TransferJournal {
         try await store.stored(digest, settings: claim.request.settings)
     }
 
+    func mayBeStored() async throws -> Bool {
+        let request = claim.request
+        let digest = request.expectedSHA256.flatMap { Digest(.sha256, hex: $0) }
+        return try await store.hasStored(request.source, digest)
+    }
+
     /// Removes a transfer's session, receipts and digests.
     static func forget(_ id: TransferID, _ db: Database) throws {
         for table in ["part", "hashed_part", "journal"] {

@@ -56,6 +56,27 @@ extension StateStore {
         }
     }
 
+    /// Whether the source, or content with the digest, was ever stored.
+    package func hasStored(_ source: String, _ digest: Digest?) async throws -> Bool {
+        try await read { db in
+            let bySource = try db.row(
+                """
+                SELECT 1 FROM transfer INDEXED BY transfer_finished
+                WHERE source = ? AND finished_at IS NOT NULL AND state = 'done' LIMIT 1
+                """,
+                [source]
+            )
+            guard bySource == nil, let digest else { return bySource != nil }
+            return try db.row(
+                """
+                SELECT 1 FROM transfer INDEXED BY transfer_content
+                WHERE sha256 = ? AND sha256 IS NOT NULL AND state = 'done' LIMIT 1
+                """,
+                [Data(digest.bytes)]
+            ) != nil
+        }
+    }
+
     /// The sink sessions of transfers that have not ended: what a clean-up must leave alone.
     package func unfinishedSessions() async throws -> [(transfer: TransferID, session: [UInt8])] {
         try await read { db in

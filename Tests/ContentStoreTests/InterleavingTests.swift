@@ -95,7 +95,7 @@ private final class SteppedWriter: Sendable {
 }
 
 /// Invariants 5 and 7, exhaustively.
-@Suite(.timeLimit(.minutes(10))) struct InterleavingTests {
+@Suite(.timeLimit(.minutes(30))) struct InterleavingTests {
     /// The gates that separate what matters: between two neighbours here a collection only counts.
     private static let gates: Set<CollectionPhase> = [
         .rootsRead, .rootsReadAgain, .condemned, .trashJudged, .resurrected,

@@ -7,7 +7,7 @@ import Testing
 @testable import SluiceContentStore
 
 /// Invariant 9 with processes that end, fail, or race a collection anywhere.
-@Suite(.timeLimit(.minutes(5))) struct ScrubSweepTests {
+@Suite(.timeLimit(.minutes(30))) struct ScrubSweepTests {
     private static let texts = ["good", "bad", "worse"]
 
     /// A store in which bits of some blobs and of a manifest flipped; which ones, as paths.

@@ -6,7 +6,7 @@ import Testing
 
 @testable import SluiceContentStore
 
-@Suite(.timeLimit(.minutes(5))) struct ScrubTests {
+@Suite(.timeLimit(.minutes(30))) struct ScrubTests {
     let fixture: StoreFixture
 
     init() throws {

@@ -7,7 +7,7 @@ import Testing
 @testable import SluiceContentStore
 
 /// Invariants 1, 2, 4 and 5 at every operation: the process ends there, it fails there, or its reply is lost there.
-@Suite(.timeLimit(.minutes(5))) struct SweepTests {
+@Suite(.timeLimit(.minutes(30))) struct SweepTests {
     private static let reported = ["one", "two"]
 
     /// Publishes and commits; what it reports is noted.

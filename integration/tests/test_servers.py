@@ -21,7 +21,7 @@ MIB = 1 << 20
 
 
 def curl(*words):
-    return subprocess.run(["curl", "-sS", "--max-time", "20", *words], capture_output=True, check=False)
+    return subprocess.run(["curl", "-sS", "--max-time", "60", *words], capture_output=True, check=False)
 
 
 def refusal(call, *args, **words):

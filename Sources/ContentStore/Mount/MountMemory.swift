@@ -23,7 +23,10 @@ package struct MountMemory: Sendable {
             let temporary = directory.appending(name + Array(".\(getpid()).part".utf8)).bytes
             let flags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW
             let file = try OwnedDescriptor.open(temporary, flags, mode: 0o600)
-            try bytes.withUnsafeBytes { (bytes) throws(SystemFailure) in try file.write(bytes, at: 0) }
+            let written = bytes.withUnsafeBytes { bytes in
+                Result { () throws(SystemFailure) in try file.write(bytes, at: 0) }
+            }
+            try written.get()
             try SystemFailure.check("rename") {
                 temporary.withCPath { from in path.bytes.withCPath { rename(from, $0) } }
             }

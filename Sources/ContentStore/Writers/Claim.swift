@@ -79,9 +79,11 @@ extension ContentStore {
     package func progress(of digest: Digest, by writer: StoreName) throws(SluiceError) -> BlobProgress? {
         guard let directory = try files.directory(writer, in: layout.staging) else { return nil }
         for name in try files.knownNames(in: directory) where name.dropping(".\(digest.hex).part") != nil {
-            if let status = try files.status(StoreEntry(name, in: directory)) {
-                return BlobProgress(size: status.size, modified: status.modified)
-            }
+            let entry = StoreEntry(name, in: directory)
+            // nfs(5): opening asks the server; attributes alone may be as old as the cache lets them be, a minute.
+            var status = (try? files.open(entry))?.status
+            if status == nil { status = try files.status(entry) }
+            if let status { return BlobProgress(size: status.size, modified: status.modified) }
         }
         return nil
     }

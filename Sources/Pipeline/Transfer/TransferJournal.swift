@@ -84,6 +84,10 @@ public protocol TransferJournal: Sendable {
     /// Where earlier transfers have stored content with this digest, in reach of this one's settings, the latest first:
     /// a hint, to be looked at before it is used.
     func stored(_ digest: Digest) async throws -> [StoredObject]
+
+    /// Whether the claim's source, or content of the digest that the user demands, was stored before: then the first look
+    /// may show that nothing need be fetched.
+    func mayBeStored() async throws -> Bool
 }
 
 extension TransferJournal {
@@ -92,6 +96,9 @@ extension TransferJournal {
 
     /// For journals that keep no history.
     public func stored(_ digest: Digest) async throws -> [StoredObject] { [] }
+
+    /// For journals that keep no history.
+    public func mayBeStored() async throws -> Bool { false }
 }
 
 /// What is known of a transfer that ended well: enough to see that a re-run has nothing to do.

@@ -71,8 +71,12 @@ public struct TransferRunner: Sendable {
         }
         let existing = try await lookAtTarget()
         // The first look may bring the first part along, but only where it is all but certain that it is wanted.
-        let mayBeThere = target.knowsContent && (source.publishesDigests || claim.request.expectedSHA256 != nil)
-        let isWanted = snapshot == nil && existing == nil && !mayBeThere && !target.mayCopyOnServer(from: source)
+        var isWanted = snapshot == nil && existing == nil && !target.mayCopyOnServer(from: source)
+        if isWanted, source.publishesDigests || claim.request.expectedSHA256 != nil {
+            var mayBeThere = target.knowsContent
+            if !mayBeThere { mayBeThere = try await journal.mayBeStored() }
+            isWanted = !mayBeThere
+        }
         let firstPart = try PartPlan.partSize(for: 0, capabilities, preferred: limits.partSize)
         let opened = try await open(prefetch: isWanted ? firstPart : 0, capabilities)
         // Whoever reads it to its end has no use for it any more, and everyone else never had.

@@ -28,8 +28,12 @@ struct CASScrub: AsyncParsableCommand {
         let (path, options, showing) = (try store.path(), pace.options, ScrubShowing(run.presentation))
         try await run.inStore { session in
             let writer = try session.share(path).writer()
-            let report = try await Scrubber(writer, options, progress: showing.progress).run()
-            return try showing.tell(report)
+            var status: ExitStatus?
+            // Told before the pass counts as ended: a process that dies here leaves the report to the next run.
+            let report = try await Scrubber(writer, options, progress: showing.progress).run { report in
+                status = try showing.tell(report)
+            }
+            return try status ?? showing.tell(report)
         }
     }
 }
