@@ -66,10 +66,18 @@ extension ContentStore {
     /// Whether what has a blob's name can be that blob: a file of its size. What cannot is hashed, and set aside.
     ///
     /// - Returns: false if nothing has the name any more.
-    func isSound(_ entry: StoreEntry, _ digest: Digest, size: ByteCount) throws(SluiceError) -> Bool {
+    ///
+    /// - Parameter hashing: hash it in any case: a proven copy is at hand that could take its place.
+    func isSound(
+        _ entry: StoreEntry,
+        _ digest: Digest,
+        size: ByteCount,
+        hashing: Bool = false
+    ) throws(SluiceError) -> Bool {
         guard let (file, status) = try files.open(entry) else { return false }
-        if status.size == size.bytes { return true }
+        if status.size == size.bytes, !hashing { return true }
         let found = try files.digest(of: file, pool: BufferPool(retained: 1), entry.path).finalized()
+        if found == digest, status.size == size.bytes { return true }
         guard found != digest else {
             throw SluiceError(
                 .internalFault,

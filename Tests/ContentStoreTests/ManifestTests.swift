@@ -189,11 +189,11 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "{", "[]", #"{"version":2,"kind":"model","name":"m","revision":"1","files":[]}"#,
-        #"{"version":1,"kind":"model","name":"other","revision":"1","files":[]}"#,
-        #"{"version":1,"kind":"model","name":"m","revision":"1","files":[{"path":"a","size":-1,"sha256":""}]}"#,
-        #"{"version":1,"kind":"model","name":"m","revision":"1","files":[{"path":"a","size":1,"sha256":"ab"}]}"#,
-        #"{"version":1,"kind":"model","name":"m","revision":"1","files":[{"size":1e99,"sha256":"ab"}]}"#,
+        "", "{", "[]", #"{"version":2,"kind":"model","name":"m","revision":"1","nonce":"n","files":[]}"#,
+        #"{"version":1,"kind":"model","name":"other","revision":"1","nonce":"n","files":[]}"#,
+        #"{"version":1,"kind":"model","name":"m","revision":"1","nonce":"n","files":[{"path":"a","size":-1,"sha256":""}]}"#,
+        #"{"version":1,"kind":"model","name":"m","revision":"1","nonce":"n","files":[{"path":"a","size":1,"sha256":"ab"}]}"#,
+        #"{"version":1,"kind":"model","name":"m","revision":"1","nonce":"n","files":[{"size":1e99,"sha256":"ab"}]}"#,
     ])
     func `a manifest that cannot be trusted is an error, and names its file`(text: String) throws {
         let file = "refs/model/m/1.\(SHA256.hash(text).hex).json"

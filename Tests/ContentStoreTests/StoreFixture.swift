@@ -112,7 +112,8 @@ func manifest(_ name: String, _ revision: String = "1", _ texts: String...) thro
             digest: SHA256.hash(text)
         )
     }
-    return try Manifest(RevisionName(kind: "model", name: name, revision: revision), files)
+    // Always the same bytes, so that its name can be told.
+    return try Manifest(RevisionName(kind: "model", name: name, revision: revision), files, nonce: "test")
 }
 
 /// The `SluiceError` that `body` throws.

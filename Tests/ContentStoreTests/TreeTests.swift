@@ -53,7 +53,13 @@ import Testing
         let file = Manifest.File(path: ObjectKey("f"), size: ByteCount(3), digest: SHA256.hash("one"))
         #expect(try writer.commit(Manifest(name, [file]), branch: "main") == .committed)
         #expect(try place.revisionToRead(in: store) == name)
-        #expect(try place.revisionToWrite().revision == "main")
+        // A writer would write where no reader looks.
+        #expect(try failure { _ = try place.revisionToWrite(in: store) }.code == .usage)
+        let named = try #require(try self.place("hf:org/name@main"))
+        #expect(try named.revisionToRead(in: store) == name && named.revisionToWrite(in: store).revision == "main")
+        // A head that leads nowhere leads nobody astray; it goes with its revision.
+        #expect(try store.remove(name) && store.head("main", kind: "hf", name: "org/name") == nil)
+        #expect(try place.revisionToRead(in: store).revision == "main")
     }
 }
 

@@ -104,7 +104,7 @@ struct CollectionRoots: Sendable {
 
     /// Its pins count while its writer may still come to commit: the heartbeat, and a grace after it.
     mutating func add(_ seen: SeenLease, grace: Duration) {
-        if seen.isAlive { liveLeases += 1 }
+        if seen.isAlive, !seen.lease.isOver { liveLeases += 1 }
         longestTimeToLive = max(longestTimeToLive, seen.lease.timeToLive)
         if !seen.isForgotten(after: grace) { for pin in seen.lease.pins { mark(pin) } }
     }
@@ -137,6 +137,8 @@ struct CollectionPlan {
     private var roots: CollectionRoots
     private(set) var candidates: [Candidate] = []
     private(set) var blobs = 0
+    /// Needed by nobody, and younger than the grace.
+    private(set) var young = CollectionReport.Amount()
 
     /// - Parameter now: read before anything else, so that every age is too small rather than too large.
     init(_ roots: CollectionRoots, now: StoreTime, options: CollectionOptions) {
@@ -148,7 +150,8 @@ struct CollectionPlan {
     /// A blob was listed.
     mutating func consider(_ key: BlobKey, _ status: FileStatus) {
         blobs += 1
-        guard !roots.marked.contains(key), isOld(status) else { return }
+        guard !roots.marked.contains(key) else { return }
+        guard isOld(status) else { return young.add(ByteCount(status.size)) }
         candidates.append(
             Candidate(
                 key: key,

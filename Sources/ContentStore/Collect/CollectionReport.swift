@@ -33,6 +33,8 @@ package struct CollectionReport: Hashable, Sendable {
     package var revisions = 0
     package var blobs = 0
     package var liveLeases = 0
+    /// Needed by nobody, and left since they are younger than the grace.
+    package var young = Amount()
     /// Moved to the trash by this run.
     package var condemned = Amount()
     /// Of these, how many have names outside the store, so that nothing is freed.

@@ -132,6 +132,7 @@ package final class Collector: Sendable {
         report.revisions = max(roots.revisions, again.revisions)
         report.liveLeases = max(roots.liveLeases, again.liveLeases)
         report.blobs = plan.blobs
+        report.young = plan.young
         try await gate(.rootsReadAgain)
         if options.isDryRun {
             for candidate in plan.candidates { count(candidate, &report) }

@@ -70,16 +70,36 @@ extension ContentStore {
         return found.sorted()
     }
 
-    /// Takes a revision away, durably; its blobs stay until a collection finds nobody else needs them.
+    /// Takes a revision away, durably, and the heads that name it; its blobs stay until a collection finds nobody else
+    /// needs them.
     ///
     /// - Returns: false if there was none.
     package func remove(_ name: RevisionName) throws(SluiceError) -> Bool {
         try checkWritable()
         guard let directory = try manifestDirectory(name) else { return false }
-        let mine = try files.names(in: directory).filter { ManifestFileName($0)?.revision == name.revisionName }
-        for file in mine { try files.remove(StoreEntry(file, in: directory)) }
-        if !mine.isEmpty { try files.syncDirectory(directory) }
-        return !mine.isEmpty
+        var wasThere = false
+        // A merge that began before may publish once more what was taken away.
+        for _ in 0..<20 {
+            let mine = try files.names(in: directory).filter { ManifestFileName($0)?.revision == name.revisionName }
+            if mine.isEmpty { break }
+            wasThere = true
+            for file in mine { try files.remove(StoreEntry(file, in: directory)) }
+            try files.syncDirectory(directory)
+        }
+        guard wasThere, let kinds = try files.directory(name.kindDirectory, in: layout.heads),
+            let heads = try files.directory(name.nameDirectory, in: kinds)
+        else { return wasThere }
+        for branch in try branches(of: name) {
+            try files.remove(StoreEntry(try StoreName(escaping: branch), in: heads))
+        }
+        try files.syncDirectory(heads)
+        return true
+    }
+
+    /// Whether a revision has a manifest. Reads names only.
+    package func has(_ name: RevisionName) throws(SluiceError) -> Bool {
+        guard let directory = try manifestDirectory(name) else { return false }
+        return try files.names(in: directory).contains { ManifestFileName($0)?.revision == name.revisionName }
     }
 
     func manifestDirectory(_ name: RevisionName) throws(SluiceError) -> StoreDirectory? {

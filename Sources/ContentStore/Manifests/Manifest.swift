@@ -49,11 +49,19 @@ package struct Manifest: Hashable, Sendable {
     package let name: RevisionName
     /// In the order of their paths.
     package let files: [File]
+    /// Random, so that no two manifests that were ever written have one name: whoever removes one that he has read
+    /// removes that one, and none that another host published since.
+    let nonce: String
 
     /// - Throws: `.unsafeName` for two files of one path, an empty path, one with a NUL or with `..`, and an absolute
     ///   one; `.internalFault` for a digest that is no SHA-256.
     package init(_ name: RevisionName, _ files: [File]) throws(SluiceError) {
+        try self.init(name, files, nonce: ContentStore.randomName().description)
+    }
+
+    init(_ name: RevisionName, _ files: [File], nonce: String) throws(SluiceError) {
         self.name = name
+        self.nonce = nonce
         self.files = files.sorted { $0.path < $1.path }
         for (index, file) in self.files.enumerated() {
             guard file.digest.algorithm == .sha256 else {
@@ -87,6 +95,8 @@ package struct Manifest: Hashable, Sendable {
 
 extension Manifest {
     static let suffix = ".json"
+    /// What every reader of JSON takes for a whole number (RFC 8259 §6).
+    static let lastGeneration = (1 << 53) - 1
     /// Room for a million files of 250 bytes.
     static let limit = ByteCount.mebibytes(256)
 
@@ -95,6 +105,7 @@ extension Manifest {
         let kind: String
         let name: String
         let revision: String
+        let nonce: String
         let files: [FileForm]
     }
 
@@ -128,7 +139,7 @@ extension Manifest {
         var file: File? {
             let bytes = path.map { Array($0.utf8) } ?? pathHex.flatMap { TextEncoding.bytes(hex: $0) }
             guard let bytes, (path == nil) != (pathHex == nil), let key = BlobKey(hex: sha256),
-                (1..<Int.max).contains(generation ?? 1)
+                (1...Manifest.lastGeneration).contains(generation ?? 1)
             else { return nil }
             return File(
                 path: ObjectKey(bytes: bytes),
@@ -148,6 +159,7 @@ extension Manifest {
                 kind: name.kind,
                 name: name.name,
                 revision: name.revision,
+                nonce: nonce,
                 files: files.map(FileForm.init)
             )
         )
@@ -183,7 +195,7 @@ extension Manifest {
             files.append(file)
         }
         do throws(SluiceError) {
-            return try Manifest(name, files)
+            return try Manifest(name, files, nonce: form.nonce)
         } catch {
             throw StoreRecord.damaged(object, error.message, cause: error.object)
         }

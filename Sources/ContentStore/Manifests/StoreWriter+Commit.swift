@@ -95,7 +95,8 @@ extension StoreWriter {
         )
     }
 
-    private func point(_ branch: String, to name: RevisionName) throws(SluiceError) {
+    /// Makes a head name a revision.
+    package func point(_ branch: String, to name: RevisionName) throws(SluiceError) {
         let kind = try files.makeDirectory(name.kindDirectory, in: store.layout.heads)
         let directory = try files.makeDirectory(name.nameDirectory, in: kind)
         let temporary = temporary(".head")

@@ -1,3 +1,4 @@
+import Glibc
 import SluiceBytes
 import SluicePipeline
 
@@ -12,23 +13,21 @@ extension StoreWriter {
     package func merge(_ name: RevisionName) throws(SluiceError) -> Int {
         try store.checkWritable()
         guard let directory = try store.manifestDirectory(name) else { return 0 }
-        var merged: [ManifestFileName] = []
-        var manifests: [Manifest] = []
-        for file in try files.names(in: directory) {
-            guard let parsed = ManifestFileName(file), parsed.revision == name.revisionName,
-                let manifest = try store.manifest(name, parsed, in: directory)
-            else { continue }
-            merged.append(parsed)
-            manifests.append(manifest)
-        }
-        guard manifests.count > 1, let tree = Tree(name, manifests) else { return 0 }
-        let whole = try publish(Manifest(name, tree.files))
-        for file in merged where file != whole { try files.remove(StoreEntry(file.name, in: directory)) }
+        let found = try readAll(name, in: directory)
+        guard found.count > 1, let tree = Tree(name, found.map(\.manifest)) else { return 0 }
+        let whole = try Manifest(name, tree.files)
+        // One that somebody took away meanwhile must not come back in the union.
+        for (file, _) in found where try files.status(StoreEntry(file.name, in: directory)) == nil { return 0 }
+        try publish(whole)
+        for (file, _) in found { try files.remove(StoreEntry(file.name, in: directory)) }
         try files.syncDirectory(directory)
-        return merged.count
+        return found.count
     }
 
     /// Takes files out of a revision. One that another host adds meanwhile stays.
+    ///
+    /// Two that do this at once, or one beside a merge, publish what the other took out: so it is looked at again until
+    /// all are out.
     ///
     /// - Parameter isRemoved: told each file of the tree.
     /// - Returns: how many were taken out.
@@ -36,15 +35,41 @@ extension StoreWriter {
         from name: RevisionName,
         where isRemoved: (Manifest.File) -> Bool
     ) throws(SluiceError) -> Int {
-        try merge(name)
-        guard let directory = try store.manifestDirectory(name), let tree = try store.tree(name) else { return 0 }
-        let before = try Manifest(name, tree.files)
-        let kept = tree.files.filter { !isRemoved($0) }
-        guard kept.count < tree.files.count else { return 0 }
-        if !kept.isEmpty { try publish(Manifest(name, kept)) }
-        try files.remove(StoreEntry(before.fileName().name, in: directory))
-        try files.syncDirectory(directory)
-        return tree.files.count - kept.count
+        try store.checkWritable()
+        var removed: Set<ObjectKey> = []
+        for _ in 0..<StoreWriter.mostRounds {
+            guard let directory = try store.manifestDirectory(name) else { return removed.count }
+            let found = try readAll(name, in: directory)
+            let tree = Tree(name, found.map(\.manifest))
+            let out = tree?.files.filter(isRemoved) ?? []
+            guard let tree, !out.isEmpty else { return removed.count }
+            removed.formUnion(out.map(\.path))
+            let kept = tree.files.filter { !isRemoved($0) }
+            if !kept.isEmpty { try publish(Manifest(name, kept)) }
+            for (file, _) in found { try files.remove(StoreEntry(file.name, in: directory)) }
+            try files.syncDirectory(directory)
+            // Of two in step, one goes ahead.
+            usleep(UInt32.random(in: 1_000...50_000))
+        }
+        throw SluiceError(
+            .unconfirmed,
+            object: "\(name)",
+            "the files keep coming back: other hosts change the tree at the same time",
+            remedy: "run the command again",
+            retry: .backoff
+        )
+    }
+
+    private static let mostRounds = 20
+
+    private func readAll(
+        _ name: RevisionName,
+        in directory: StoreDirectory
+    ) throws(SluiceError) -> [(file: ManifestFileName, manifest: Manifest)] {
+        try store.members(of: directory) { (file) throws(SluiceError) -> (ManifestFileName, Manifest)?? in
+            guard let parsed = ManifestFileName(file), parsed.revision == name.revisionName else { return .some(nil) }
+            return try store.manifest(name, parsed, in: directory).map { .some((parsed, $0)) }
+        }.compactMap { $0 }
     }
 }
 

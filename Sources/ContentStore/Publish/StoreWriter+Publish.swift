@@ -101,7 +101,7 @@ extension StoreWriter {
         // Twice, should a damaged one stand in the way.
         for _ in 0..<2 {
             if try files.publish(blob.staged.entry, blob.staged.file, to: target) { return .published }
-            if try store.isSound(target, blob.digest, size: blob.size) {
+            if try store.isSound(target, blob.digest, size: blob.size, hashing: true) {
                 try blob.staged.discard()
                 return .present
             }

@@ -94,6 +94,7 @@ package final class StoreShare: Sendable {
         var trees: [RevisionName: KnownTree] = [:]
     }
     private let state = Mutex(State())
+    private let pinning: Mutex<Rounds<Digest, Result<Void, SluiceError>>?> = Mutex(nil)
     private let additions: Mutex<Rounds<TreeAddition, Result<Manifest.File, SluiceError>>?> = Mutex(nil)
 
     init(_ store: ContentStore, tool: String, hints: LocalPath?, time: any TimeSource) {
@@ -157,6 +158,22 @@ package final class StoreShare: Sendable {
             state.trees[name] = tree
             return tree
         }
+    }
+
+    /// Pins a blob; many at once are one writing of the lease.
+    package func pin(_ digest: Digest) async throws(SluiceError) {
+        let writer = try writer()
+        let rounds = pinning.withLock { pinning in
+            let made =
+                pinning
+                ?? Rounds { batch in
+                    let outcome = Result { () throws(SluiceError) in try writer.pin(batch) }
+                    return batch.map { _ in outcome }
+                }
+            pinning = made
+            return made
+        }
+        try await rounds.join(digest).get()
     }
 
     /// Adds a file to a revision, its blob published first if it was staged; durable when this returns. Many at once

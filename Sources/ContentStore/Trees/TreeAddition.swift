@@ -45,8 +45,8 @@ extension Manifest.File {
 }
 
 /// Adds files to revisions: blobs first, all of them together, then one manifest for each revision.
-struct AdditionRound {
-    typealias Outcome = Result<Manifest.File, SluiceError>
+package struct AdditionRound {
+    package typealias Outcome = Result<Manifest.File, SluiceError>
 
     /// Manifests of a revision from which they are merged: a reader opens each.
     static let mergeFrom = 64
@@ -54,7 +54,13 @@ struct AdditionRound {
     let share: StoreShare
     let writer: StoreWriter
 
-    func run(_ batch: [TreeAddition]) -> [Outcome] {
+    package init(share: StoreShare, writer: StoreWriter) {
+        self.share = share
+        self.writer = writer
+    }
+
+    /// An outcome for each, in order: the file as it is in its tree.
+    package func run(_ batch: [TreeAddition]) -> [Outcome] {
         var outcomes = publish(batch)
         let revisions = Dictionary(grouping: batch.indices.filter { outcomes[$0].isSuccess }) { batch[$0].revision }
         for (revision, members) in revisions.sorted(by: { $0.key < $1.key }) {
@@ -105,9 +111,15 @@ struct AdditionRound {
             if let file = try? outcomes[index].get() { files.append(file) }
         }
         let missing = try commit(files, to: tree)
+        // Another host may have added a file of the same path at the same moment: then one of the two is in the tree.
+        try tree.refresh(always: true)
         for index in members {
-            guard case .success(let file) = outcomes[index], missing.contains(BlobKey(file.digest)) else { continue }
-            outcomes[index] = .failure(gone(file))
+            guard case .success(let file) = outcomes[index] else { continue }
+            if missing.contains(BlobKey(file.digest)) {
+                outcomes[index] = .failure(gone(file))
+            } else if let winner = try tree.file(file.path), winner.digest != file.digest {
+                outcomes[index] = .failure(exists(batch[index], winner))
+            }
         }
         if tree.manifests >= AdditionRound.mergeFrom { try writer.merge(revision) }
     }
@@ -126,17 +138,21 @@ struct AdditionRound {
         guard let present = found else { return file }
         // The same again only says anew where it came from.
         if present.digest == file.digest { return file.with(generation: present.generation) }
-        guard addition.overwrite == .overwrite, other == nil,
+        guard addition.overwrite == .overwrite, other == nil, present.generation < Manifest.lastGeneration,
             addition.replaces == nil || addition.replaces == present.fingerprint
         else {
-            throw SluiceError(
-                .exists,
-                object: "\(addition.revision) \(file.path)",
-                "another file is there: SHA-256 \(present.digest.hex), and the new one has \(file.digest.hex)",
-                remedy: "give --overwrite to replace it or --no-clobber to leave it"
-            )
+            throw exists(addition, present)
         }
         return file.with(generation: present.generation + 1)
+    }
+
+    private func exists(_ addition: TreeAddition, _ present: Manifest.File) -> SluiceError {
+        SluiceError(
+            .exists,
+            object: "\(addition.revision) \(addition.file.path)",
+            "another file is there: SHA-256 \(present.digest.hex), and the new one has \(addition.file.digest.hex)",
+            remedy: "give --overwrite to replace it or --no-clobber to leave it"
+        )
     }
 
     /// Returns the blobs that are not there; the files of the others are durable.
@@ -149,6 +165,7 @@ struct AdditionRound {
             switch try writer.commit(manifest) {
             case .committed:
                 tree.note(manifest, try manifest.fileName())
+                writer.unpin(present.map(\.digest))
                 return missing
             case .missing(let digests): missing.formUnion(digests.map(BlobKey.init))
             }

@@ -10,7 +10,8 @@ package struct TreePlace: Hashable, Sendable {
 
     package let kind: String
     package let name: String
-    /// Nil if none was named: a reader takes the head `main`, a writer the revision `main`.
+    /// A revision or, for readers, a head. Nil if none was named: a reader takes the head `main`, a writer the revision
+    /// `main`.
     package let revision: String?
     /// Below the tree; empty for the tree itself.
     package let path: ObjectKey
@@ -62,13 +63,32 @@ package struct TreePlace: Hashable, Sendable {
     }
 
     /// The revision to write to.
-    package func revisionToWrite() throws(SluiceError) -> RevisionName {
-        try RevisionName(kind: kind, name: name, revision: revision ?? RevisionName.mainRevision)
+    ///
+    /// - Throws: `.usage` if none was named and readers are led to another than `main`.
+    package func revisionToWrite(in store: ContentStore) throws(SluiceError) -> RevisionName {
+        let name = try named()
+        guard revision == nil, let head = try store.head(RevisionName.mainRevision, kind: kind, name: self.name),
+            head != name
+        else { return name }
+        throw SluiceError(
+            .usage,
+            object: "\(name)",
+            "readers of it are led to the revision \(head.revision), by the head main",
+            remedy: "name the revision that you mean: \(head), or another one for a tree of your own"
+        )
     }
 
-    /// The revision to read: the named one, or that of the head `main`, or the revision `main`.
+    /// The revision to read: the named one, or that of the head of that name; `main` if none was named.
     package func revisionToRead(in store: ContentStore) throws(SluiceError) -> RevisionName {
-        if revision == nil, let head = try store.head(RevisionName.mainRevision, kind: kind, name: name) { return head }
-        return try revisionToWrite()
+        let name = try named()
+        if revision != nil, try store.has(name) { return name }
+        guard let head = try store.head(name.revision, kind: kind, name: self.name), try store.has(head) else {
+            return name
+        }
+        return head
+    }
+
+    private func named() throws(SluiceError) -> RevisionName {
+        try RevisionName(kind: kind, name: name, revision: revision ?? RevisionName.mainRevision)
     }
 }

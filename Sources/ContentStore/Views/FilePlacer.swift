@@ -210,7 +210,7 @@ final class FilePlacer {
             .digestMismatch,
             object: object,
             "the store's blob \(blob.digest.hex) reads as \(found.hex)",
-            remedy: "Check the disk, and fetch the file into the store again"
+            remedy: "Set it aside and bring a good one: sluice cas scrub, then sluice cas repair"
         )
     }
 

@@ -119,7 +119,17 @@ extension Lease {
         guard boot == Lease.bootID, !boot.isEmpty, process != Int(getpid()), let id = pid_t(exactly: process) else {
             return false
         }
-        return kill(id, 0) != 0 && errno == ESRCH
+        if kill(id, 0) != 0 { return errno == ESRCH }
+        return Lease.isZombie(id)
+    }
+
+    /// Dead, and not asked for by its parent yet. proc(5): the state follows the name, which ends at the last `)`.
+    private static func isZombie(_ id: pid_t) -> Bool {
+        guard let file = try? OwnedDescriptor.open(Array("/proc/\(id)/stat".utf8), O_RDONLY) else { return false }
+        var bytes = [UInt8](repeating: 0, count: 512)
+        let count = (try? bytes.withUnsafeMutableBytes { try file.read(into: $0, at: 0) }) ?? 0
+        guard let end = bytes.prefix(count).lastIndex(of: UInt8(ascii: ")")), end + 2 < count else { return false }
+        return [UInt8(ascii: "Z"), UInt8(ascii: "X")].contains(bytes[end + 2])
     }
 
     /// The kernel's name for this boot, and the number of the namespace in which process ids count.

@@ -11,6 +11,8 @@ import Synchronization
 package final class StoreWriter: Sendable {
     private struct State {
         var pins: Set<BlobKey>
+        /// Those that the lease is known to hold.
+        var written: Set<BlobKey> = []
         /// The file behind the lease's name, and when it was last known to be fresh, by the monotonic clock.
         var file: OwnedDescriptor?
         var renewed: Duration
@@ -50,30 +52,44 @@ package final class StoreWriter: Sendable {
         id = ContentStore.randomName()
         let staging = try store.files.makeDirectory(id, in: store.layout.staging)
         state = Mutex(State(pins: Set(pins.map(BlobKey.init)), renewed: store.time.now(), staging: staging))
-        try write()
+        do throws(SluiceError) {
+            try write()
+        } catch {
+            // A full disk: what was made for nothing must not fill it further.
+            try? store.files.operations.removeDirectory(StoreEntry(id, in: store.layout.staging))
+            throw error
+        }
         let skew = try clock.skew()
         if skew.isTooLarge { store.files.notice(.clockSkew(skew)) }
     }
 
     /// Adds to what must not be collected; durable when it returns.
     package func pin(_ digests: some Sequence<Digest>) throws(SluiceError) {
-        let isNew = state.withLock { state in
-            let count = state.pins.count
-            state.pins.formUnion(digests.map(BlobKey.init))
-            return state.pins.count > count
+        let keys = Set(digests.map(BlobKey.init))
+        let isWritten = state.withLock { state in
+            state.pins.formUnion(keys)
+            return keys.isSubset(of: state.written)
         }
-        if isNew { try write() }
+        if !isWritten { try write() }
+    }
+
+    /// What a manifest refers to now need not be pinned any more; the next writing of the lease leaves it out.
+    func unpin(_ digests: some Sequence<Digest>) {
+        state.withLock { $0.pins.subtract(digests.map(BlobKey.init)) }
     }
 
     /// The heartbeat: call it every quarter of the time to live. True if the lease had run out.
     @discardableResult
     package func renew() throws(SluiceError) -> Bool {
-        let started = store.time.now()
-        let (file, renewed) = state.withLock { ($0.file, $0.renewed) }
-        if started - renewed <= timeToLive, let file, try touch(file) {
+        // Not beside a writing of the lease: between the two its name is another file's.
+        let isAlive = try writing.withLock { _ throws(SluiceError) in
+            let started = store.time.now()
+            let (file, renewed) = state.withLock { ($0.file, $0.renewed) }
+            guard started - renewed <= timeToLive, let file, try touch(file) else { return false }
             state.withLock { $0.renewed = started }
-            return false
+            return true
         }
+        if isAlive { return false }
         state.withLock { $0.lapses += 1 }
         try write()
         files.notice(.leaseLapsed)
@@ -150,6 +166,7 @@ package final class StoreWriter: Sendable {
         state.withLock { state in
             state.file = file
             state.renewed = started
+            state.written = pins
         }
     }
     /// The directory is swept with a lease that was forgotten: a writer that slept for days has lost what was in it.

@@ -21,7 +21,8 @@ package struct CASSink: Sink {
     package func isContainer() async throws -> Bool {
         let place = try CASSink.tree(stores.locate(path), location)
         if path.namesDirectory || place.tree.path.bytes.isEmpty { return true }
-        let tree = try place.share.store.tree(place.tree.revisionToWrite())
+        let store = place.share.store
+        let tree = try store.tree(place.tree.revisionToWrite(in: store))
         let below = place.tree.path.appending(ObjectKey("/"))
         return tree?.files.contains { $0.path.hasPrefix(below) } ?? false
     }

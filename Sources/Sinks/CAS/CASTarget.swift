@@ -28,34 +28,12 @@ struct CASTarget: SinkTarget {
         stored.recordedSHA256 == digest
     }
 
-    func adopt(_ stored: StoredObject, digest: Digest, overwrite: OverwritePolicy) async throws -> StoredObject? {
-        let info = ObjectInfo(
-            size: stored.size,
-            pin: .weak(size: stored.size, modified: nil),
-            published: [digest],
-            supportsRanges: true
-        )
-        let replaces = try await existing()?.fingerprint
-        return try await link(
-            WritePlan(
-                size: stored.size,
-                partSize: 0,
-                info: info,
-                origin: stored.location,
-                expected: digest,
-                overwrite: overwrite,
-                replaces: replaces
-            ),
-            willWait: {}
-        )
-    }
-
     func link(_ plan: WritePlan, willWait: @Sendable () -> Void) async throws -> StoredObject? {
         let place = try place()
         guard let digest = plan.expected else { return try await linkByOtherName(plan, place) }
         let writer = try place.share.writer()
         // Before the question whether it is there: a collection must not take it meanwhile.
-        try writer.pin([digest])
+        try await place.share.pin(digest)
         if let size = try size(of: digest, plan, place) { return try await add(digest, size, plan, place) }
         try await FetchTurn(writer: writer, digest: digest, time: time).wait(willWait)
         guard let size = try size(of: digest, plan, place) else { return nil }
@@ -63,18 +41,24 @@ struct CASTarget: SinkTarget {
         return try await add(digest, size, plan, place)
     }
 
-    /// No SHA-256 is published, but the source has another name for its content, under which some tree got it.
+    /// No SHA-256 is published, but the source has another name for its content, under which some tree got it. A digest
+    /// is compared with the blob's own: what a publisher said once may not have been so.
     private func linkByOtherName(_ plan: WritePlan, _ place: Place) async throws -> StoredObject? {
         for alternate in Alternates.of(plan.info, at: plan.origin) where alternate.identifies {
             for match in try place.share.known(kind: alternate.name.kind, value: alternate.name.value)
             where plan.size == match.size.bytes {
-                try place.share.writer().pin([match.digest])
-                guard let size = try size(of: match.digest, plan, place) else { continue }
-                return try await add(match.digest, size, plan, place)
+                try await place.share.pin(match.digest)
+                guard let blob = try place.share.store.open(match.digest), blob.size == match.size,
+                    try alternate.digest.map({ try FileContent.digest($0.algorithm, of: blob.file, pool: pool) == $0 })
+                        ?? true
+                else { continue }
+                return try await add(match.digest, match.size, plan, place)
             }
         }
         return nil
     }
+
+    private var pool: BufferPool { BufferPool(retained: 1) }
 
     func begin(_ plan: WritePlan) async throws -> any SinkSession {
         let place = try place()
@@ -101,7 +85,8 @@ struct CASTarget: SinkTarget {
             let staged = try writer.stage()
             let session = CASSession(target: self, place: place, writer: writer, staged: staged, plan: plan)
             if try staged.clone(original) { return session }
-            await session.abort()
+            // The claim stays: this transfer is about to fetch the blob.
+            try staged.discard()
             try place.share.clones.refuse(original, to: device)
             return nil
         } catch let failure as SystemFailure {
@@ -121,9 +106,14 @@ struct CASTarget: SinkTarget {
     private func place() throws(SluiceError) -> Place {
         let (share, tree) = try CASSink.tree(stores.locate(path), location)
         guard !tree.path.bytes.isEmpty, !path.namesDirectory else {
-            throw SluiceError(.unsafeName, object: location, "a tree cannot hold the bytes of an object")
+            throw SluiceError(
+                .unsafeName,
+                object: location,
+                "this names a tree, and a file belongs into one",
+                remedy: "put the tree's name before the file's: cas:STORE/NAME/FILE"
+            )
         }
-        return Place(share: share, revision: try tree.revisionToWrite(), path: tree.path)
+        return Place(share: share, revision: try tree.revisionToWrite(in: share.store), path: tree.path)
     }
 
     /// The size of a blob that is there and not shorter or longer than the source says.
@@ -153,6 +143,12 @@ struct CASTarget: SinkTarget {
         )
     }
 
+    /// Whether something can be fetched from there again: not from a pipe, from a store that may be this very one, or from
+    /// a URL of which redaction left a part out.
+    private static func isPlace(_ origin: String) -> Bool {
+        !origin.isEmpty && origin != "-" && !origin.hasPrefix("cas:") && !origin.contains("?")
+    }
+
     /// The manifest's entry of a file: its digest, its other names, and where it can be fetched again.
     static func file(_ path: ObjectKey, _ digest: Digest, _ size: ByteCount, _ plan: WritePlan) -> Manifest.File {
         Manifest.File(
@@ -160,7 +156,7 @@ struct CASTarget: SinkTarget {
             size: size,
             digest: digest,
             alternates: Alternates.of(plan.info, at: plan.origin).map(\.name),
-            sources: plan.origin.isEmpty || plan.origin == "-" ? [] : [plan.origin]
+            sources: isPlace(plan.origin) ? [plan.origin] : []
         )
     }
 }
@@ -169,24 +165,34 @@ struct CASTarget: SinkTarget {
 enum Alternates {
     struct Alternate {
         let name: Manifest.Alternate
-        /// Whether two objects of that name and one length are the same content, as far as the source's authority says.
-        /// A CRC is none: it is made to find accidents, not to name content.
+        /// The digest that it is, for comparison with a blob's bytes; nil for an entity tag.
+        let digest: Digest?
+        /// Whether two objects of that name and one length are the same content. A CRC is no such name: it is made to
+        /// find accidents.
         let identifies: Bool
     }
 
-    /// - Parameter origin: the source's location; a strong entity tag names a version of what is there, and of nothing
-    ///   else. With a query left out of it, it may stand for several objects.
+    /// - Parameter origin: the source's location. A strong entity tag that looks like a hash of the content names what is
+    ///   there, and of nothing else; one that is made of a length and a date may come again with other bytes. With a
+    ///   query left out, a location may stand for several objects; one of S3 leaves its endpoint out.
     static func of(_ info: ObjectInfo, at origin: String) -> [Alternate] {
         var alternates = info.published.filter { $0.algorithm != .sha256 }.map { digest in
             Alternate(
                 name: Manifest.Alternate(kind: digest.algorithm.rawValue, value: digest.hex),
+                digest: digest,
                 identifies: digest.algorithm == .md5 || digest.algorithm == .sha1
             )
         }
-        if case .etag(let tag, _) = info.pin, tag.utf8.count <= 256, origin.contains("://"), !origin.contains("?") {
-            let name = Manifest.Alternate(kind: "etag", value: "\(Printable.text(tag)) \(origin)")
-            alternates.append(Alternate(name: name, identifies: true))
+        if case .etag(let tag, _) = info.pin, isHash(tag), origin.hasPrefix("http"), !origin.contains("?") {
+            let name = Manifest.Alternate(kind: "etag", value: "\(tag) \(origin)")
+            alternates.append(Alternate(name: name, digest: nil, identifies: true))
         }
         return alternates
+    }
+
+    /// Between its quotes: 32 to 128 hexadecimal digits.
+    private static func isHash(_ tag: String) -> Bool {
+        let digits = tag.utf8.dropFirst().dropLast()
+        return (32...128).contains(digits.count) && digits.allSatisfy { Character(UnicodeScalar($0)).isHexDigit }
     }
 }

@@ -9,8 +9,8 @@ struct CASExportList: AsyncParsableCommand {
         commandName: "export-list",
         abstract: "List the blobs that trees need, as paths below the store, for rsync, tar and the like.",
         discussion: """
-            One line for each blob, each once. The manifests are named too, so that what is copied is a store again: \
-            with rsync -a --files-from=LIST STORE/ HOST:STORE/, for example.
+            One line for each blob, each once. The manifests are named too: what rsync -a --files-from=LIST copies is a \
+            store once cas init has made the empty directories beside it.
 
             EXAMPLES
               sluice cas export-list cas:/mnt/nas/models/llama > list

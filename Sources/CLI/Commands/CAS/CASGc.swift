@@ -57,7 +57,8 @@ struct CASGc: AsyncParsableCommand {
 extension Presentation {
     fileprivate func collected(_ report: CollectionReport, isDryRun: Bool) throws {
         let amounts: [(String, CollectionReport.Amount)] = [
-            ("condemned", report.condemned), ("held_outside", report.heldOutside), ("waiting", report.waiting),
+            ("young", report.young), ("condemned", report.condemned), ("held_outside", report.heldOutside),
+            ("waiting", report.waiting),
             ("resurrected", report.resurrected), ("removed", report.removed), ("swept", report.swept),
         ]
         var object = JSONObject()
@@ -79,6 +80,7 @@ extension Presentation {
             text += ", of which \(told(report.heldOutside)) have names outside and free nothing"
         }
         text += "; \(told(report.removed)) \(would)removed, \(told(report.waiting)) wait in the trash"
+        if report.young.count > 0 { text += "; \(told(report.young)) needed by nobody are younger than the grace" }
         if report.resurrected.count > 0 { text += "; \(told(report.resurrected)) \(would)taken back from it" }
         if report.swept.count > 0 { text += "; \(report.swept.count) leftovers of dead writers swept" }
         try line(text, object)

@@ -26,6 +26,8 @@ struct CASImport: AsyncParsableCommand {
     }
 
     @OptionGroup var links: LinkOptions
+    @Flag(help: "Replace files of the trees that have other content.")
+    var overwrite = false
     @Argument(help: "What it is: hf, ollama or directory.")
     var form: Form
     @Argument(help: .init("The cache, store or directory to take in.", valueName: "directory"))
@@ -39,7 +41,7 @@ struct CASImport: AsyncParsableCommand {
         var options = ImportOptions()
         if let modes = links.modes { options.modes = modes }
         let source = try StoreArgument.path(directory)
-        let (form, target, importing) = (form, target, Importing(presentation: run.presentation))
+        let (form, target, importing) = (form, target, Importing(run.presentation, overwrite))
         try await run.inStore { [options] session in
             switch form {
             case .hf:
@@ -65,6 +67,12 @@ struct CASImport: AsyncParsableCommand {
 /// Runs an import, commits what it brings, and tells of it.
 private struct Importing: Sendable {
     let presentation: Presentation
+    let overwrite: OverwritePolicy
+
+    init(_ presentation: Presentation, _ overwrite: Bool) {
+        self.presentation = presentation
+        self.overwrite = overwrite ? .overwrite : .refuse
+    }
 
     func run(_ source: some RevisionImport, into share: StoreShare, _ options: ImportOptions) throws -> ExitStatus {
         let writer = try share.writer()
@@ -76,7 +84,10 @@ private struct Importing: Sendable {
                 failures.insert(error.code)
             }
         } body: { (revision) throws(SluiceError) in
-            try commit(revision, writer)
+            for error in try commit(revision, share, writer) {
+                presentation.report(error)
+                failures.insert(error.code)
+            }
         }
         var parts = LinkMode.allCases.compactMap { mode in summary.taken[mode].map { "\($0) by \(mode.rawValue)" } }
         if summary.present > 0 { parts.append("\(summary.present) there already") }
@@ -89,22 +100,22 @@ private struct Importing: Sendable {
         return .of(failures: failures)
     }
 
-    private func commit(_ revision: ImportedRevision, _ writer: StoreWriter) throws(SluiceError) {
+    /// Returns what of it could not be added.
+    private func commit(
+        _ revision: ImportedRevision,
+        _ share: StoreShare,
+        _ writer: StoreWriter
+    ) throws(SluiceError) -> [SluiceError] {
         let name = try RevisionName(kind: revision.kind, name: revision.name, revision: revision.revision)
-        let manifest = try Manifest(name, revision.files)
-        var outcome = try writer.commit(manifest)
-        for branch in revision.branches where outcome == .committed {
-            outcome = try writer.commit(manifest, branch: branch)
+        let outcomes = AdditionRound(share: share, writer: writer).run(
+            revision.files.map { TreeAddition($0, to: name, overwrite: overwrite) }
+        )
+        let failures = outcomes.compactMap { (outcome) -> SluiceError? in
+            guard case .failure(let error) = outcome else { return nil }
+            return error
         }
-        guard outcome == .committed else {
-            throw SluiceError(
-                .fileSystem,
-                object: "\(name)",
-                "a blob of it went away while it was taken in",
-                remedy: "run the command again",
-                retry: .restart
-            )
-        }
+        guard failures.isEmpty else { return failures }
+        for branch in revision.branches { try writer.point(branch, to: name) }
         var object = JSONObject()
         object.add("event", "imported")
         object.add("kind", name.kind)
@@ -116,5 +127,6 @@ private struct Importing: Sendable {
         } catch {
             throw SluiceError.wrapping(error)
         }
+        return []
     }
 }

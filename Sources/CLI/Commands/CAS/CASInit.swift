@@ -31,7 +31,15 @@ struct CASInit: AsyncParsableCommand {
         let run = try CommandRun(settings: SessionSettings(global), presentation: Presentation(global))
         let path = try store.path()
         let sharing = shared.map { $0 == .group ? StoreSharing.group : .owner }
-        try await run.inStore { _ in
+        try await run.inStore { session in
+            if let outer = try? session.place(path.parent) {
+                throw SluiceError(
+                    .exists,
+                    object: path.description,
+                    "is inside the store \(outer.share.store.path), where it would hide a tree",
+                    remedy: "make it somewhere else"
+                )
+            }
             let store = try ContentStore.initialise(path, sharing: sharing)
             var object = JSONObject()
             object.add("event", "store")

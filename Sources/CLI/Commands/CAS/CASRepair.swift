@@ -43,7 +43,7 @@ struct CASRepair: AsyncParsableCommand {
         )
         if dryRun {
             try await run.inStore { session in
-                let missing = try session.share(repair.root).store.missingBlobs()
+                let missing = try repair.needed(session.share(repair.root).store)
                 for blob in missing { try repair.tell(blob, nil) }
                 return missing.isEmpty ? .done : .integrity
             }
@@ -66,11 +66,26 @@ private struct Repair: Sendable {
     let settings: SessionSettings
     let presentation: Presentation
 
+    /// What is missing of trees as they are: a file that was replaced, and whose manifest was not merged yet, is not.
+    func needed(_ store: ContentStore) throws(SluiceError) -> [MissingBlob] {
+        var needed: [MissingBlob] = []
+        for blob in try store.missingBlobs() {
+            for use in blob.uses {
+                guard let tree = try store.tree(use.manifest),
+                    use.paths.contains(where: { tree.file($0)?.digest == blob.digest })
+                else { continue }
+                needed.append(blob)
+                break
+            }
+        }
+        return needed
+    }
+
     /// Returns what is still missing after a look at what is near.
     func heal(_ session: any CommandSession) throws -> [MissingBlob] {
         let share = try session.share(root)
         let writer = try share.writer()
-        var missing = try share.store.missingBlobs()
+        var missing = try needed(share.store)
         let sources = [HealSource.store] + directories.map { HealSource.directory($0) }
         for source in sources where !missing.isEmpty {
             let healed = try writer.heal(missing, from: source, pool: BufferPool(retained: 2))
@@ -85,60 +100,69 @@ private struct Repair: Sendable {
         return missing
     }
 
-    /// Fetches blobs from where their manifests say they came from, as transfers like any other.
+    /// Fetches blobs from where their manifests say they came from, as transfers like any other: from the first place of
+    /// each, then from the second of those that are still missing, and so on.
     func fetch(
         _ missing: [MissingBlob],
         left: [MissingBlob],
         _ session: any CommandSession,
         _ display: TransferDisplay
     ) async throws -> RunReport {
-        var requests: [TransferRequest] = []
         var report = RunReport()
-        let encoded = try TransferSettings(settings).encoded()
-        for blob in left {
-            if missing.contains(blob), let request = try request(blob, session, encoded) {
-                requests.append(request)
-            } else {
-                try tell(blob, nil)
-                report.failures[.notFound, default: 0] += 1
-            }
+        var left = left
+        let store = try session.share(root).store
+        let most = missing.map { places(of: $0).count }.max() ?? 0
+        for index in 0..<most where !report.interrupted {
+            let wanted = try left.compactMap { try request($0, index, session, store) }
+            guard !wanted.isEmpty else { continue }
+            let queue = try await session.queue()
+            let job = try await queue.beginJob("cas repair \(root)", priority: 0)
+            display.plan(wanted)
+            try await queue.add(wanted, to: job)
+            try await queue.endJob(job)
+            report.merge(try await session.run(job: job, watch: false))
+            left = try left.filter { try store.open($0.digest)?.size != $0.size }
         }
-        guard !requests.isEmpty else { return report }
-        let queue = try await session.queue()
-        let job = try await queue.beginJob("cas repair \(root)", priority: 0)
-        display.plan(requests)
-        try await queue.add(requests, to: job)
-        try await queue.endJob(job)
         display.completePlan()
-        report.merge(try await session.run(job: job, watch: false))
+        // What failed at one place and was found at another is no failure.
+        report.failures = [:]
+        for blob in left {
+            try tell(blob, nil)
+            report.failures[.notFound, default: 0] += 1
+        }
         return report
     }
 
-    /// Nil if no place is recorded.
+    private typealias Place = (use: ManifestUse, path: ObjectKey, source: String)
+
+    private func places(of blob: MissingBlob) -> [Place] {
+        blob.uses.flatMap { use in use.paths.prefix(1).flatMap { path in use.sources.map { (use, path, $0) } } }
+    }
+
+    /// Nil if there is no such place, or nothing can be read from it.
     private func request(
         _ blob: MissingBlob,
+        _ index: Int,
         _ session: any CommandSession,
-        _ settings: String
+        _ store: ContentStore
     ) throws -> TransferRequest? {
-        for use in blob.uses {
-            guard let path = use.paths.first else { continue }
-            for source in use.sources {
-                guard let location = try? CopyOptions.location(source), location.kind != .stream,
-                    let object = try? session.source(location).object(ObjectKey(bytes: []))
-                else { continue }
-                let place = root.appending(Array(use.manifest.description.utf8)).appending(path.bytes)
-                return TransferRequest(
-                    source: source,
-                    target: "cas:\(place)",
-                    settings: settings,
-                    overwrite: .overwrite,
-                    expectedSHA256: blob.digest.hex,
-                    host: object.host,
-                    size: blob.size.bytes
-                )
-            }
-        }
-        return nil
+        let places = places(of: blob)
+        guard places.indices.contains(index), let location = try? CopyOptions.location(places[index].source),
+            location.kind != .stream, let object = try? session.source(location).object(ObjectKey(bytes: []))
+        else { return nil }
+        let (use, path, source) = places[index]
+        // Brought under the path of a tree whose file it still is.
+        guard try store.tree(use.manifest)?.file(path)?.digest == blob.digest else { return nil }
+        let place = root.appending(Array(use.manifest.description.utf8)).appending(path.bytes)
+        return TransferRequest(
+            source: source,
+            target: "cas:\(place)",
+            settings: try TransferSettings(settings).encoded(),
+            overwrite: .refuse,
+            expectedSHA256: blob.digest.hex,
+            host: object.host,
+            size: blob.size.bytes
+        )
     }
 
     func tell(_ blob: MissingBlob, _ healed: String?) throws {

@@ -65,7 +65,7 @@ struct CASVerify: AsyncParsableCommand {
             let store = place.share.store
             let manifest = try place.tree.map { try CASVerify.whole($0.revisionToRead(in: store), store) }
             let report = try await store.verify(options, only: manifest, progress: showing.progress)
-            return try showing.tell(report)
+            return try showing.tell(report, goesOn: false)
         }
     }
 }
@@ -123,7 +123,8 @@ private final class ScrubShowing: Sendable {
         Output.error.note(text)
     }
 
-    func tell(_ report: ScrubReport) throws -> ExitStatus {
+    /// - Parameter goesOn: whether the next run begins where this one ended.
+    func tell(_ report: ScrubReport, goesOn: Bool = true) throws -> ExitStatus {
         for finding in report.findings { try tell(finding) }
         // A pass counts what all its runs read; of a tree there is no pass.
         let read = report.blobs.count == 0 ? report.run : report.blobs
@@ -135,10 +136,13 @@ private final class ScrubShowing: Sendable {
         object.add("findings", report.findings.count)
         object.add("complete", report.isComplete)
         var text = "\(read.count) blobs (\(read.bytes)) and \(report.manifests) manifests read: "
-        text += report.isSound ? "all are sound" : "\(report.findings.count) findings"
-        if !report.isComplete { text += "; not all was looked at, the next run goes on" }
+        text +=
+            report.isSound
+            ? "all are sound" : "\(report.findings.count) findings: sluice cas repair brings back what is missing"
+        if !report.isComplete { text += "; not all was looked at" + (goesOn ? ", the next run goes on" : "") }
         try presentation.line(text, object)
-        return report.isSound ? .done : .integrity
+        if !report.isSound { return .integrity }
+        return report.isComplete ? .done : .limit
     }
 
     private func tell(_ finding: ScrubFinding) throws {
