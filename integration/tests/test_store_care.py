@@ -124,3 +124,32 @@ def test_the_same_answers_without_the_local_index(sluice, store, origin, payload
     for path in kept:
         path.unlink()
     assert [sluice.ok(*each).stdout for each in words] == before
+
+
+def test_repair_brings_no_older_file_back(sluice, store, payload, tmp_path):
+    """A manifest of a replaced file may still be there, unmerged: its blob is nobody's need any more."""
+    old, new = payload(1000, 1), payload(2000, 2)
+    sluice.ok("cp", old.write_to(tmp_path / "old"), store.at("t", "x"))
+    manifest = next((store.root / "refs").glob("*/*/*.json"))
+    name, data = manifest.name, manifest.read_bytes()
+    sluice.ok("cp", "--overwrite", new.write_to(tmp_path / "new"), store.at("t", "x"))
+    (manifest.parent / name).write_bytes(data)
+    store.blobs()[old.sha256()].unlink()
+    sluice.ok("cas", "repair", store)
+    assert sluice.ok("cat", store.at("t", "x")).stdout == new.bytes()
+
+
+def test_repair_tries_every_place(sluice, store, origin, payload):
+    urls = [origin.add(path, size=5000, seed=1) for path in ("/a/x", "/b/x")]
+    for url, tree in zip(urls, ("one", "two")):
+        sluice.ok("cp", url, store.at(tree) + "/")
+    store.blobs()[payload(5000, 1).sha256()].unlink()
+    origin.fault("/a/x", {"do": "status", "status": 404})
+    sluice.ok("cas", "repair", store)
+    store.check()
+
+
+def test_verify_that_stops_early_says_so(sluice, store, origin, payload):
+    fill(sluice, store, origin, payload, 5)
+    result = sluice("cas", "verify", "--rate", "1K", "--max-duration", "1s", store)
+    assert result.rc == 6 and "not all was looked at" in result.out and "goes on" not in result.out, str(result)

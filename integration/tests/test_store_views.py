@@ -183,3 +183,15 @@ def test_what_is_listed_for_export_is_a_store_again(sluice, store, tree, payload
     sluice.ok("cas", "verify", tmp_path / "copy")
     sluice.ok("cp", "-r", f"cas:{tmp_path}/copy/t/", tmp_path / "out")
     assert read_tree(tmp_path / "out") == contents(payload)
+
+
+def test_an_import_over_other_content_is_refused_or_replaces_it(sluice, store, payload, tmp_path):
+    (tmp_path / "tree").mkdir()
+    payload(100, 1).write_to(tmp_path / "tree/a")
+    sluice.ok("cas", "import", "directory", tmp_path / "tree", store.at("t@v"))
+    payload(100, 2).write_to(tmp_path / "tree/a")
+    refused = sluice("cas", "import", "directory", tmp_path / "tree", store.at("t@v"))
+    assert refused.rc == 1 and payload(100, 2).sha256() in refused.err, str(refused)
+    assert store.tree("t", "v") == {"a": payload(100, 1).sha256()}
+    sluice.ok("cas", "import", "--overwrite", "directory", tmp_path / "tree", store.at("t@v"))
+    assert store.tree("t", "v") == {"a": payload(100, 2).sha256()}
