@@ -169,6 +169,34 @@ import Testing
         #expect(try fixture.paths().allSatisfy { !$0.hasPrefix("leases/") && !$0.hasPrefix("tmp/") })
     }
 
+    @Test func `a pin whose lease could not be written is written by the next try`() throws {
+        let writer = try share.writer()
+        let digest = SHA256.hash("pinned")
+        fixture.operations.spoil { call, _ in
+            call.kind == .rename && call.to.hasPrefix("leases/") ? .fail(EIO) : nil
+        }
+        #expect(throws: SluiceError.self) { try writer.pin([digest]) }
+        fixture.operations.repair()
+        try writer.pin([digest])
+        let lease = try #require(try fixture.directory.read("store/leases/\(writer.id).json".utf8))
+        #expect(String(decoding: lease, as: UTF8.self).contains(digest.hex))
+    }
+
+    @Test func `a file of the last generation is not replaced, and its tree stays readable`() throws {
+        let first = Manifest.File(
+            path: ObjectKey("a"),
+            size: ByteCount(3),
+            digest: SHA256.hash("one"),
+            generation: Manifest.lastGeneration
+        )
+        let writer = try share.writer()
+        try writer.put("one", pool: fixture.pool)
+        #expect(try writer.commit(Manifest(name, [first])) == .committed)
+        let refused = try run([addition("a", "two", .overwrite, replaces: first.fingerprint)])[0]
+        #expect(throws: SluiceError.self) { try refused.get() }
+        #expect(try share.store.tree(name)?.files == [first])
+    }
+
     @Test func `a partial keeps its lease, and its own process takes it up`() throws {
         let writer = try share.writer()
         let staged = try writer.stage()
