@@ -14,6 +14,16 @@ package enum StoreNotice: Hashable, Sendable, CustomStringConvertible {
     /// The lease ran out while the process slept; all is looked at again.
     case leaseLapsed
 
+    /// What is the same for a whole mount, or for this process, and is told once; nil for what is news each time.
+    package var topic: String? {
+        switch self {
+        case .degradedPublish: "degraded"
+        case .directoryNotSynced: "not synced"
+        case .clockSkew: "skew"
+        case .unsafeMount, .quarantined, .leaseLapsed: nil
+        }
+    }
+
     package var description: String {
         switch self {
         case .degradedPublish(let path):

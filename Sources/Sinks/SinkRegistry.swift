@@ -22,7 +22,7 @@ public struct SinkRegistry: Sendable {
                 .usage,
                 object: "\(location)",
                 "nothing can be written to \(location.scheme) locations",
-                remedy: "the target is a path, - or s3://BUCKET/KEY"
+                remedy: "the target is a path, -, s3://BUCKET/KEY or cas:/STORE/NAME/"
             )
         }
         return try factory(location)

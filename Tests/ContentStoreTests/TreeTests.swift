@@ -135,6 +135,13 @@ import Testing
         #expect(try share.store.tree(name)?.file(ObjectKey("a"))?.digest == SHA256.hash("one"))
     }
 
+    @Test func `two that replace a file by the same content in one round both have replaced it`() throws {
+        _ = try run([addition("a", "one")])
+        let outcomes = try run([addition("a", "two", .overwrite), addition("a", "two", .overwrite)])
+        #expect(try outcomes.map { try $0.get().generation } == [2, 2])
+        #expect(try share.store.tree(name)?.file(ObjectKey("a"))?.digest == SHA256.hash("two"))
+    }
+
     @Test func `what another host adds is seen before it is decided`() throws {
         _ = try share.tree(name).file(ObjectKey("a"))
         let other = OpenStores(tool: "other")

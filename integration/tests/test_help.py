@@ -112,7 +112,7 @@ def test_completions_load(sluice, tmp_path, shell, check):
                             env={"PATH": f"{os.path.dirname(sluice.binary)}:{os.environ['PATH']}", "HOME": str(tmp_path),
                                  "TERM": "dumb"}, check=False)
     assert result.returncode == 0 and not result.stderr, result
-    assert "sluice" in result.stdout if shell != "fish" else "cp\tCopy from" in result.stdout
+    assert "sluice" in result.stdout if shell != "fish" else "cp\tCopy between" in result.stdout
 
 
 def test_bash_completes_commands_and_options(sluice, tmp_path):

@@ -5,7 +5,7 @@ import SluicePipeline
 struct Cp: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cp",
-        abstract: "Copy from the web, files or S3 to files or S3, and prove the bytes.",
+        abstract: "Copy between the web, files, S3 and content stores, and prove the bytes.",
         discussion: """
             Nothing appears under its final name before it is proven. Interrupted work goes on when the same command \
             runs again. With -r, what is below a directory or a prefix is copied to below the target, its own name \

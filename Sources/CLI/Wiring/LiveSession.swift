@@ -48,9 +48,17 @@ final class LiveSession: CommandSession {
         stores = OpenStores(
             tool: "sluice \(Sluice.version)",
             hints: LiveSession.hints(),
-            StoreContext(time: time) { Output.error.note("sluice: \($0)") }
+            LiveSession.storeContext(time)
         )
         resolver = Resolver(settings: settings, connections: connections, stores: stores, time: time)
+    }
+
+    /// Notices of stores go to standard error, each topic once.
+    private static func storeContext(_ time: any TimeSource) -> StoreContext {
+        let told = ToldTopics()
+        return StoreContext(time: time) { notice in
+            if told.isNews(notice.topic) { Output.error.note("sluice: \(notice)") }
+        }
     }
 
     /// Beside the standard state file, whatever `--state` says; nil without a home.
@@ -194,5 +202,16 @@ final class LiveSession: CommandSession {
         } catch {
             Output.error.note("sluice: the state file was not closed in order: \(SluiceError.wrapping(error))")
         }
+    }
+}
+
+/// Which topics were told.
+private final class ToldTopics: Sendable {
+    private let topics = Mutex<Set<String>>([])
+
+    /// True for the first time, and always without a topic.
+    func isNews(_ topic: String?) -> Bool {
+        guard let topic else { return true }
+        return topics.withLock { $0.insert(topic).inserted }
     }
 }

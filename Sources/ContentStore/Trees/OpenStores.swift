@@ -1,3 +1,4 @@
+import Glibc
 import SluiceBytes
 import SluicePipeline
 import Synchronization
@@ -49,12 +50,12 @@ package final class OpenStores: Sendable {
     package func share(_ root: LocalPath) throws(SluiceError) -> StoreShare? {
         if let known = shares.withLock({ $0[root] }) { return known }
         let marker = root.appending(StoreMarker.name.bytes)
-        // What cannot be looked at cannot be opened either, and that says why.
-        if let status = try? FileStatus(marker.bytes), status.kind != .regular { return nil }
-        do {
-            _ = try FileStatus(marker.bytes)
+        do throws(SystemFailure) {
+            guard try FileStatus(marker.bytes).kind == .regular else { return nil }
         } catch {
-            return nil
+            // What lies below a file, or has a longer name than any directory, is no store.
+            if [ENOENT, ENOTDIR, ENAMETOOLONG].contains(error.number) { return nil }
+            throw SluiceError(error, "look for a content store", object: root.description)
         }
         let store = try ContentStore.open(root, context)
         let hints = hints?.appending(store.id.utf8)

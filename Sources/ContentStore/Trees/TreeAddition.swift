@@ -96,21 +96,17 @@ package struct AdditionRound {
     ) throws(SluiceError) {
         let tree = share.tree(revision)
         try tree.refresh(always: true)
-        var pending: [ObjectKey: Int] = [:]
+        var pending: [ObjectKey: Manifest.File] = [:]
         for index in members {
             do throws(SluiceError) {
-                let file = try admit(batch[index], beside: pending[batch[index].file.path].map { batch[$0].file }, tree)
+                let file = try admit(batch[index], beside: pending[batch[index].file.path], tree)
                 outcomes[index] = .success(file)
-                pending[file.path] = index
+                pending[file.path] = file
             } catch {
                 outcomes[index] = .failure(error)
             }
         }
-        var files: [Manifest.File] = []
-        for index in pending.values {
-            if let file = try? outcomes[index].get() { files.append(file) }
-        }
-        let missing = try commit(files, to: tree)
+        let missing = try commit(Array(pending.values), to: tree)
         // Another host may have added a file of the same path at the same moment: then one of the two is in the tree.
         try tree.refresh(always: true)
         for index in members {
@@ -121,7 +117,8 @@ package struct AdditionRound {
                 outcomes[index] = .failure(exists(batch[index], winner))
             }
         }
-        if tree.manifests >= AdditionRound.mergeFrom { try writer.merge(revision) }
+        // The files are durable whatever becomes of the merge: the next one, or the end of the process, tries again.
+        if tree.manifests >= AdditionRound.mergeFrom { _ = try? writer.merge(revision) }
     }
 
     /// The file with its generation, if what is there may stay beside it or give way to it.

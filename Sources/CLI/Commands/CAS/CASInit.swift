@@ -32,11 +32,11 @@ struct CASInit: AsyncParsableCommand {
         let path = try store.path()
         let sharing = shared.map { $0 == .group ? StoreSharing.group : .owner }
         try await run.inStore { session in
-            if let outer = try? session.place(path.parent) {
+            if let outer = try CASInit.store(around: path, session) {
                 throw SluiceError(
                     .exists,
                     object: path.description,
-                    "is inside the store \(outer.share.store.path), where it would hide a tree",
+                    "is inside the store \(outer), where it would hide a tree",
                     remedy: "make it somewhere else"
                 )
             }
@@ -47,6 +47,15 @@ struct CASInit: AsyncParsableCommand {
             object.add("id", store.id)
             try run.presentation.line("store \(path), id \(store.id)", object)
             return .done
+        }
+    }
+
+    /// Nil if no directory above is a store.
+    private static func store(around path: LocalPath, _ session: any CommandSession) throws -> LocalPath? {
+        do {
+            return try session.place(path.parent).share.store.path
+        } catch let error as SluiceError where error.code == .notFound {
+            return nil
         }
     }
 }
