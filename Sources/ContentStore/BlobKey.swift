@@ -1,7 +1,7 @@
 import SluiceBytes
 
 /// A SHA-256 in 32 bytes without a heap cell: a store has millions of them.
-package struct BlobKey: Hashable, Sendable, Comparable {
+package struct BlobKey: Hashable, Sendable, Comparable, BitwiseCopyable {
     /// Big-endian, so that keys are in the order of their digits.
     let words: (UInt64, UInt64, UInt64, UInt64)
 

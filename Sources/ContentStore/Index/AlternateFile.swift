@@ -26,10 +26,12 @@ struct AlternateFile {
     /// Nil unless it is whole and of this store.
     func read() -> AlternateRows? {
         guard let file = try? OwnedDescriptor.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK),
-            let status = try? file.status(), status.kind == .regular, status.size <= AlternateFile.limit,
-            let bytes = AlternateFile.bytes(of: file, count: Int(status.size))
+            let status = try? file.status(), status.kind == .regular,
+            (UInt64(AlternateFile.header + 32)...AlternateFile.limit).contains(status.size)
         else { return nil }
-        return bytes.withUnsafeBytes { parse($0) }
+        var reader = HashedReader(file, size: status.size)
+        guard let rows = parse(&reader, size: status.size), reader.isWhole else { return nil }
+        return rows
     }
 
     /// In one piece, and durable enough: after a power cut it is whole, damaged and thrown away, or not there.
@@ -38,8 +40,7 @@ struct AlternateFile {
         let temporary = directory.appending("alternates.\(getpid()).part".utf8).bytes
         guard let file = try? OwnedDescriptor.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o600)
         else { return }
-        let bytes = encoded(rows)
-        let isWritten = (try? bytes.withUnsafeBytes { try file.write($0, at: 0) }) != nil
+        let isWritten = (try? encode(rows, to: HashedWriter(file))) != nil
         // A full disk leaves no torn file under the name, and nothing behind.
         let isRenamed =
             isWritten && temporary.withCPath { from in path.withCPath { rename(from, $0) == 0 } }
@@ -54,57 +55,56 @@ struct AlternateFile {
 
     private static func access(_ path: LocalPath) -> Int32 { path.bytes.withCPath { Glibc.access($0, F_OK) } }
 
-    private static func bytes(of file: OwnedDescriptor, count: Int) -> [UInt8]? {
-        var bytes = [UInt8](repeating: 0, count: count)
-        let read = try? bytes.withUnsafeMutableBytes { try file.read(into: $0, at: 0) }
-        return read == count ? bytes : nil
-    }
-
     // MARK: - The form
 
-    private func encoded(_ rows: AlternateRows) -> [UInt8] {
-        var bytes = AlternateFile.magic
-        bytes.reserveCapacity(
-            AlternateFile.header + 32 * (rows.manifests.count + 1) + AlternateFile.rowSize * rows.rows.count
-        )
-        store.append(to: &bytes)
-        UInt64(rows.manifests.count).append(to: &bytes)
-        UInt64(rows.rows.count).append(to: &bytes)
-        for manifest in rows.manifests { manifest.append(to: &bytes) }
-        for row in rows.rows {
-            row.name.append(to: &bytes)
-            row.blob.append(to: &bytes)
-            row.size.append(to: &bytes)
+    private func encode(_ rows: AlternateRows, to writer: HashedWriter) throws(SystemFailure) {
+        var writer = writer
+        try writer.append { bytes in
+            bytes += AlternateFile.magic
+            store.append(to: &bytes)
+            UInt64(rows.manifests.count).append(to: &bytes)
+            UInt64(rows.count).append(to: &bytes)
         }
-        BlobKey(bytes.withUnsafeBytes { SHA256.hash($0) }).append(to: &bytes)
-        return bytes
+        for manifest in rows.manifests { try writer.append { manifest.append(to: &$0) } }
+        for shard in 0..<256 {
+            for row in rows.rows(inShard: shard) {
+                try writer.append { bytes in
+                    row.key.append(to: &bytes)
+                    row.value.blob.append(to: &bytes)
+                    row.value.size.append(to: &bytes)
+                }
+            }
+        }
+        try writer.finish()
     }
 
-    private func parse(_ bytes: UnsafeRawBufferPointer) -> AlternateRows? {
-        let header = AlternateFile.header
-        guard bytes.count >= header + 32, bytes.starts(with: AlternateFile.magic),
-            BlobKey(bytes, at: AlternateFile.magic.count) == store
-        else { return nil }
-        let manifests = UInt64(bytes, at: header - 16)
-        let rows = UInt64(bytes, at: header - 8)
-        // Bounded before they are multiplied.
-        guard max(manifests, rows) <= AlternateFile.limit,
-            header + 32 * (Int(manifests) + 1) + AlternateFile.rowSize * Int(rows) == bytes.count
-        else { return nil }
-        let body = UnsafeRawBufferPointer(rebasing: bytes.dropLast(32))
-        guard BlobKey(SHA256.hash(body)) == BlobKey(bytes, at: body.count) else { return nil }
-        let first = header + 32 * Int(manifests)
-        return AlternateRows(
-            manifests: (0..<Int(manifests)).map { BlobKey(bytes, at: header + 32 * $0) },
-            rows: (0..<Int(rows)).map { index in
-                let start = first + AlternateFile.rowSize * index
-                return AlternateRows.Row(
-                    name: BlobKey(bytes, at: start),
-                    blob: BlobKey(bytes, at: start + 32),
-                    size: UInt64(bytes, at: start + 64)
-                )
+    private func parse(_ reader: inout HashedReader, size: UInt64) -> AlternateRows? {
+        let counts = reader.next(AlternateFile.header) { bytes -> (manifests: Int, rows: Int)? in
+            let manifests = UInt64(bytes, at: bytes.count - 16)
+            let rows = UInt64(bytes, at: bytes.count - 8)
+            // Bounded before they are multiplied.
+            guard bytes.starts(with: AlternateFile.magic), BlobKey(bytes, at: AlternateFile.magic.count) == store,
+                max(manifests, rows) <= AlternateFile.limit,
+                UInt64(bytes.count) + 32 * (manifests + 1) + UInt64(AlternateFile.rowSize) * rows == size
+            else { return nil }
+            return (Int(manifests), Int(rows))
+        }
+        guard case .some(.some(let counts)) = counts else { return nil }
+        var manifests: [BlobKey] = []
+        for _ in 0..<counts.manifests {
+            guard let manifest = reader.next(32, { BlobKey($0, at: 0) }) else { return nil }
+            manifests.append(manifest)
+        }
+        var rows = AlternateRows(manifests: manifests)
+        for _ in 0..<counts.rows {
+            let row = reader.next(AlternateFile.rowSize) { bytes in
+                (BlobKey(bytes, at: 0), AlternateRows.Match(blob: BlobKey(bytes, at: 32), size: UInt64(bytes, at: 64)))
             }
-        )
+            guard let row else { return nil }
+            rows.insert(row.0, row.1)
+        }
+        rows.seal()
+        return rows
     }
 }
 

@@ -31,8 +31,8 @@ package struct AlternateIndex: Sendable {
 
     /// The blobs of that name, each once; most often none or one.
     package func lookup(kind: String, value: String) -> [Match] {
-        rows.matches(of: AlternateRows.key(kind: kind, value: value)).map { row in
-            Match(digest: row.blob.digest, size: ByteCount(row.size))
+        rows.matches(of: AlternateRows.key(kind: kind, value: value)).map { match in
+            Match(digest: match.blob.digest, size: ByteCount(match.size))
         }
     }
 

@@ -1,28 +1,23 @@
 import SluiceBytes
 
-/// The rows of an `AlternateIndex`: the hash of a name, and a blob that has it. Sorted, and in flat bytes.
+/// The rows of an `AlternateIndex`: the hash of a name, and the blobs that have it.
 struct AlternateRows: Sendable {
-    struct Row: Sendable, Comparable {
-        let name: BlobKey
+    /// A blob that has a name.
+    struct Match: Sendable, Comparable, BitwiseCopyable {
         let blob: BlobKey
         let size: UInt64
 
-        static func == (left: Row, right: Row) -> Bool {
-            left.name == right.name && left.blob == right.blob && left.size == right.size
-        }
+        static func == (left: Match, right: Match) -> Bool { left.blob == right.blob && left.size == right.size }
 
-        static func < (left: Row, right: Row) -> Bool {
-            (left.name, left.blob, left.size) < (right.name, right.blob, right.size)
-        }
+        static func < (left: Match, right: Match) -> Bool { (left.blob, left.size) < (right.blob, right.size) }
     }
 
     /// The manifests that it was made of, sorted.
     let manifests: [BlobKey]
-    private(set) var rows: [Row] = []
+    private var table = BlobTable<Match>()
 
-    init(manifests: [BlobKey], rows: [Row] = []) {
+    init(manifests: [BlobKey]) {
         self.manifests = manifests
-        self.rows = rows
     }
 
     /// What stands for a name. The kind's length is in it: `ab` + `c` is not `a` + `bc`.
@@ -31,34 +26,26 @@ struct AlternateRows: Sendable {
         return BlobKey(bytes.withUnsafeBytes { SHA256.hash($0) })
     }
 
-    mutating func take(_ other: AlternateRows) { rows += other.rows }
+    var count: Int { table.count }
+
+    mutating func take(_ other: AlternateRows) {
+        for shard in 0..<256 { for row in other.rows(inShard: shard) { insert(row.key, row.value) } }
+    }
+
+    mutating func insert(_ name: BlobKey, _ match: Match) { table.insert(name, match) }
 
     mutating func insert(_ alternate: Manifest.Alternate, _ blob: BlobKey, _ size: ByteCount) {
-        rows.append(
-            Row(name: AlternateRows.key(kind: alternate.kind, value: alternate.value), blob: blob, size: size.bytes)
+        insert(
+            AlternateRows.key(kind: alternate.kind, value: alternate.value),
+            Match(blob: blob, size: size.bytes)
         )
     }
 
-    /// Must come after the last `insert`.
-    mutating func seal() {
-        rows.sort()
-        var kept = 0
-        for next in rows.indices where next > 0 && rows[next] != rows[kept] {
-            kept += 1
-            rows[kept] = rows[next]
-        }
-        if !rows.isEmpty { rows.removeLast(rows.count - kept - 1) }
-    }
+    /// Must come after the last `insert` and before the first look.
+    mutating func seal() { table.seal() }
 
-    func matches(of name: BlobKey) -> ArraySlice<Row> {
-        var low = 0
-        var high = rows.count
-        while low < high {
-            let middle = (low + high) / 2
-            if rows[middle].name < name { low = middle + 1 } else { high = middle }
-        }
-        var end = low
-        while end < rows.count, rows[end].name == name { end += 1 }
-        return rows[low..<end]
-    }
+    /// Those of the names that begin with this byte, sorted.
+    func rows(inShard shard: Int) -> [BlobTable<Match>.Row] { table.rows(inShard: shard) }
+
+    func matches(of name: BlobKey) -> [Match] { table.rows(of: name).map(\.value) }
 }
