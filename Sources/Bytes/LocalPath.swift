@@ -40,11 +40,19 @@ package struct LocalPath: Hashable, Sendable, CustomStringConvertible {
         bytes = LocalPath.trimmed(absolute)
     }
 
+    private init(trimmed: [UInt8]) {
+        namesDirectory = false
+        bytes = trimmed
+    }
+
     /// The name after the last `/`.
-    package var baseName: [UInt8] { Array(bytes.reversed().prefix { $0 != LocalPath.slash }.reversed()) }
+    package var baseName: [UInt8] { Array(bytes[((bytes.lastIndex(of: LocalPath.slash) ?? -1) + 1)...]) }
 
     /// The directory that holds it; the root is its own parent.
-    package var parent: LocalPath { LocalPath(absolute: Array(bytes.dropLast(baseName.count))) }
+    package var parent: LocalPath {
+        guard let last = bytes.lastIndex(of: LocalPath.slash) else { return LocalPath(trimmed: []) }
+        return LocalPath(trimmed: Array(bytes[..<max(last, 1)]))
+    }
 
     /// Whether the last component is one that only a directory can have.
     package var isDotted: Bool { [[], [0x2E], [0x2E, 0x2E]].contains(baseName) }

@@ -1,5 +1,6 @@
 internal import GRDB
 import SluiceBytes
+import SluicePipeline
 import Synchronization
 
 /// The only way to change the state file: gathers mutations into shared transactions.

@@ -1,11 +1,11 @@
-import SluicePipeline
+import Glibc
 import SluiceTestSupport
 import Synchronization
 import Testing
 
-@testable import SluiceState
+@testable import SluicePipeline
 
-@Suite("Gathering mutations", .timeLimit(.minutes(10)))
+@Suite("Gathering for a round", .timeLimit(.minutes(10)))
 struct GatherTests {
     @Test(
         "a round waits for as many as the last one carried, within bounds, and for nobody after a single one",
@@ -44,5 +44,35 @@ struct GatherTests {
         isReady.withLock { $0 = true }
         signal.signal()
         await waiting.value
+    }
+
+    @Test("a round that gathers waits for as many as the last one carried")
+    func rounds() async {
+        let sizes = Locked<[Int]>([])
+        let rounds = Locked<Rounds<Int, Int>?>(nil)
+        // Long enough that only the second of a round can end its wait within the suite's limit.
+        rounds.withLock {
+            $0 = Rounds(patience: .seconds(3_600)) { batch in
+                let isFirst = sizes.withLock { sizes in
+                    sizes.append(batch.count)
+                    return sizes.count == 1
+                }
+                // The next round finds two.
+                while isFirst, rounds.withLock({ $0?.waitingCount ?? 0 }) < 2 { sched_yield() }
+                return batch
+            }
+        }
+        let body = { @Sendable (item: Int) async -> Int? in await rounds.withLock { $0 }?.join(item) }
+        await withTaskExecutorPreference(BlockingExecutor.shared) {
+            await withTaskGroup(of: Int?.self) { group in
+                for item in 0..<3 { group.addTask { await body(item) } }
+            }
+            // One comes, and does not go before the other.
+            await withTaskGroup(of: Int?.self) { group in
+                for item in 3..<5 { group.addTask { await body(item) } }
+            }
+        }
+        #expect(sizes.withLock { $0 } == [1, 2, 2])
+        rounds.withLock { $0 = nil }
     }
 }

@@ -22,6 +22,16 @@ import Testing
         #expect(of(&slots) { $0.count(long: 0, at: .milliseconds(100_900)) } == expected)
     }
 
+    @Test(
+        "In its first second a run is known by its beginning, of which less than 300 ms tell nothing",
+        arguments: [(5, 0, 4), (10, 0, 8), (10, 200, 8), (30, 400, 15), (30, 900, 7), (60, 0, 32)]
+    )
+    func beginning(_ ends: Int, _ milliseconds: Int, _ expected: Int) {
+        var slots = Slots(usual: 4, most: 32)
+        for _ in 0..<ends { slots.ended(at: .seconds(100)) }
+        #expect(of(&slots) { $0.count(long: 0, at: .milliseconds(100_000 + milliseconds)) } == expected)
+    }
+
     @Test("What ended more than a second ago is forgotten, even after a long silence", arguments: [2, 3600])
     func forget(_ seconds: Int) {
         var slots = SlotsTests.slots(ends: 200)

@@ -32,8 +32,11 @@ package final class KnownTree: Sendable {
     /// added is looked at again.
     package func file(_ path: ObjectKey) throws(SluiceError) -> Manifest.File? {
         try refresh(always: false)
-        return state.withLock { $0.files[path] }
+        return known(path)
     }
+
+    /// The same as of the last refresh.
+    func known(_ path: ObjectKey) -> Manifest.File? { state.withLock { $0.files[path] } }
 
     /// Reads what is new.
     ///

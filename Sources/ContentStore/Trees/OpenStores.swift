@@ -16,6 +16,8 @@ package final class OpenStores: Sendable {
     private let tool: String
     private let hints: LocalPath?
     private let shares = Mutex<[LocalPath: StoreShare]>([:])
+    /// Directories below which a file was located, and the root of the store that they are in.
+    private let homes = Mutex<[LocalPath: LocalPath]>([:])
 
     /// - Parameter hints: a directory on a local disk for what is remembered of stores; nil remembers nothing.
     package init(tool: String, hints: LocalPath? = nil, _ context: StoreContext = StoreContext()) {
@@ -30,8 +32,11 @@ package final class OpenStores: Sendable {
     package func locate(_ path: LocalPath) throws(SluiceError) -> StorePlace {
         var root = path
         var below: [[UInt8]] = path.namesDirectory ? [[]] : []
+        let home = homes.withLock { $0[path.parent] }
         while true {
-            if let share = try share(root) {
+            // A tree of many files asks for the marker of each directory once.
+            if home == nil || home == root, let share = try share(root) {
+                if !path.namesDirectory, root != path { homes.withLock { $0[path.parent] = root } }
                 return StorePlace(share: share, tree: try TreePlace(below, "cas:\(path)"))
             }
             if root == root.parent { break }
@@ -167,7 +172,7 @@ package final class StoreShare: Sendable {
         let rounds = pinning.withLock { pinning in
             let made =
                 pinning
-                ?? Rounds { batch in
+                ?? Rounds(patience: GatherPolicy.patience) { batch in
                     let outcome = Result { () throws(SluiceError) in try writer.pin(batch) }
                     return batch.map { _ in outcome }
                 }
@@ -184,7 +189,7 @@ package final class StoreShare: Sendable {
         let rounds = additions.withLock { additions in
             let made =
                 additions
-                ?? Rounds { [unowned self] batch in
+                ?? Rounds(patience: GatherPolicy.patience) { [unowned self] batch in
                     AdditionRound(share: self, writer: writer).run(batch)
                 }
             additions = made

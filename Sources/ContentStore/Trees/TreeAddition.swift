@@ -113,7 +113,7 @@ package struct AdditionRound {
             guard case .success(let file) = outcomes[index] else { continue }
             if missing.contains(BlobKey(file.digest)) {
                 outcomes[index] = .failure(gone(file))
-            } else if let winner = try tree.file(file.path), winner.digest != file.digest {
+            } else if let winner = tree.known(file.path), winner.digest != file.digest {
                 outcomes[index] = .failure(exists(batch[index], winner))
             }
         }
@@ -130,9 +130,7 @@ package struct AdditionRound {
         _ tree: KnownTree
     ) throws(SluiceError) -> Manifest.File {
         let file = addition.file
-        var found = other
-        if found == nil { found = try tree.file(file.path) }
-        guard let present = found else { return file }
+        guard let present = other ?? tree.known(file.path) else { return file }
         // The same again only says anew where it came from.
         if present.digest == file.digest { return file.with(generation: present.generation) }
         guard addition.overwrite == .overwrite, other == nil, present.generation < Manifest.lastGeneration,

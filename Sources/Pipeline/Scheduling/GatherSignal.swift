@@ -1,12 +1,12 @@
 import Glibc
 
 /// Wakes the one thread that waits for a condition of somebody else's state, or lets it go on after a while.
-final class GatherSignal: @unchecked Sendable {
+package final class GatherSignal: @unchecked Sendable {
     // Unchecked: the C mutex guards the condition; both are heap cells that never move.
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
-    init() {
+    package init() {
         pthread_mutex_init(mutex, nil)
         var attributes = pthread_condattr_t()
         pthread_condattr_init(&attributes)
@@ -24,7 +24,7 @@ final class GatherSignal: @unchecked Sendable {
     }
 
     /// What the waiting thread looks at has changed.
-    func signal() {
+    package func signal() {
         // With the mutex, or the signal could fall between the thread's look and its wait.
         pthread_mutex_lock(mutex)
         pthread_cond_signal(condition)
@@ -32,7 +32,7 @@ final class GatherSignal: @unchecked Sendable {
     }
 
     /// Returns once `isReady`, at the latest after `limit`.
-    func wait(for limit: Duration, until isReady: () -> Bool) {
+    package func wait(for limit: Duration, until isReady: () -> Bool) {
         guard !isReady() else { return }
         var deadline = timespec()
         clock_gettime(CLOCK_MONOTONIC, &deadline)

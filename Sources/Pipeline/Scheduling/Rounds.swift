@@ -3,7 +3,8 @@ import Synchronization
 /// Work that costs the same for one as for many: whoever comes first leads a round, and what arrives while it is under
 /// way goes together in the next one.
 ///
-/// A round runs in its leader's task, so it may block where that may.
+/// A round runs in its leader's task, so it may block where that may. One that gathers waits a moment for as many as
+/// the last one carried (`GatherPolicy`).
 public final class Rounds<Item: Sendable, Outcome: Sendable>: Sendable {
     private enum Turn: Sendable {
         case lead([Waiter])
@@ -18,13 +19,22 @@ public final class Rounds<Item: Sendable, Outcome: Sendable>: Sendable {
     private struct State {
         var isRunning = false
         var waiting: [Waiter] = []
+        var policy = GatherPolicy()
+        /// How many have joined the round that gathers now.
+        var joined = 0
+        var isEnough: Bool { joined + waiting.count >= policy.wanted }
     }
 
     private let state = Mutex(State())
+    private let patience: Duration?
+    private let gathered = GatherSignal()
     private let perform: @Sendable ([Item]) -> [Outcome]
 
-    /// - Parameter perform: an outcome for each item, in order.
-    public init(_ perform: @escaping @Sendable ([Item]) -> [Outcome]) {
+    /// - Parameters:
+    ///   - patience: how long a round gathers at most; nil where rounds last long enough for the next to gather.
+    ///   - perform: an outcome for each item, in order.
+    public init(patience: Duration? = nil, _ perform: @escaping @Sendable ([Item]) -> [Outcome]) {
+        self.patience = patience
         self.perform = perform
     }
 
@@ -34,15 +44,16 @@ public final class Rounds<Item: Sendable, Outcome: Sendable>: Sendable {
     /// Returns when the round with `item` in it is over.
     public func join(_ item: Item) async -> Outcome {
         let turn = await withCheckedContinuation { continuation in
-            let leads = state.withLock { state in
+            let (leads, isEnough) = state.withLock { state in
                 if state.isRunning {
                     state.waiting.append(Waiter(item: item, continuation: continuation))
-                    return false
+                    return (false, state.isEnough)
                 }
                 state.isRunning = true
-                return true
+                return (true, false)
             }
             if leads { continuation.resume(returning: Turn.lead([])) }
+            if isEnough { gathered.signal() }
         }
         switch turn {
         case .ended(let outcome): return outcome
@@ -50,7 +61,8 @@ public final class Rounds<Item: Sendable, Outcome: Sendable>: Sendable {
         }
     }
 
-    private func lead(_ own: Item, _ others: [Waiter]) -> Outcome {
+    private func lead(_ own: Item, _ first: [Waiter]) -> Outcome {
+        let others = first + gather(1 + first.count)
         let outcomes = perform([own] + others.map(\.item))
         for (waiter, outcome) in zip(others, outcomes.dropFirst()) {
             waiter.continuation.resume(returning: .ended(outcome))
@@ -68,5 +80,17 @@ public final class Rounds<Item: Sendable, Outcome: Sendable>: Sendable {
             next.continuation.resume(returning: .lead(rest))
         }
         return outcomes[0]
+    }
+
+    /// Those who come while it is worth waiting for them.
+    private func gather(_ joined: Int) -> [Waiter] {
+        guard let patience else { return [] }
+        state.withLock { $0.joined = joined }
+        gathered.wait(for: patience) { state.withLock { $0.isEnough } }
+        return state.withLock { state in
+            defer { state.waiting = [] }
+            state.policy.carried(joined + state.waiting.count)
+            return state.waiting
+        }
     }
 }

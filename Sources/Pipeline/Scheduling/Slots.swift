@@ -15,6 +15,10 @@ struct Slots: Sendable {
     private var ends = [Int](repeating: 0, count: buckets)
     /// The tenth that is counted now.
     private var newest: Int64 = 0
+    /// The tenth of the first end: before it there was nothing to count.
+    private var first: Int64?
+    /// Tenths from which a second is told.
+    private static let sample: Int64 = 3
 
     init(usual: Int, most: Int) {
         self.usual = usual
@@ -24,6 +28,7 @@ struct Slots: Sendable {
     mutating func ended(at now: Duration) {
         advance(to: now)
         ends[index(newest)] += 1
+        first = first ?? newest
     }
 
     /// Ends within the last second.
@@ -34,7 +39,14 @@ struct Slots: Sendable {
 
     /// How many may run, `long` of which turned out to be long: when those fill the usual slots there are no others.
     mutating func count(long: Int, at now: Duration) -> Int {
-        long >= usual ? usual : min(most, max(usual, recentEnds(at: now) / Slots.endsPerSlot))
+        long >= usual ? usual : min(most, max(usual, endsPerSecond(at: now) / Slots.endsPerSlot))
+    }
+
+    /// A run of a thousand small objects may be over in a second: its beginning tells how fast they end.
+    private mutating func endsPerSecond(at now: Duration) -> Int {
+        let ends = recentEnds(at: now)
+        let counted = newest - (first ?? newest) + 1
+        return ends * Slots.buckets / Int(min(max(counted, Slots.sample), Int64(Slots.buckets)))
     }
 
     /// Whether one more of this length may start beside `running` others: one that is known to be long never takes an
