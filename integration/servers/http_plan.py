@@ -28,6 +28,7 @@ class Plan:
         self.status, self.headers = status, headers
         self.content, self.start, self.end = content, start, end
         self.reason = None
+        self.base = ""                  # scheme and authority as the client wrote them; hubs fill it in
         self.framing = "length"
         self.announce = None            # a false Content-Length
         self.prelude = b""              # raw bytes before the status line
