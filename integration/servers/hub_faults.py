@@ -29,10 +29,10 @@ def link(plan, to="self"):
     if found := re.match(r"<https?://[^/]*(/[^>]*)>", dict(plan.headers).get("Link", "")):
         following = found.group(1)
     if to in ("self", "first"):
-        scheme_and_host = plan.base
-        target = here if to == "self" else re.sub(r"[?&]cursor=[^&]*", "", here)
-        to = scheme_and_host + target
-    plan.set_header("Link", to and f'<{to.format(self=here, next=following)}>; rel="next"')
+        url = plan.base + (here if to == "self" else re.sub(r"[?&]cursor=[^&]*", "", here))
+    else:
+        url = to and to.replace("{self}", here).replace("{next}", following)
+    plan.set_header("Link", url and f'<{url}>; rel="next"')
 
 
 def weak_etag(plan):

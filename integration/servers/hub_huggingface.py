@@ -6,7 +6,8 @@
         alice = hub.token("alice", orgs=("org",))           # alice.secret: "hf_..."
         hub.fault("tree", {"do": "link", "to": "self", "when": {"page": 0}})
 
-Repositories: hub_huggingface_repo.py. Faults: http_plan.py, hub_faults.py, and `error` (hub_huggingface_access.py).
+Repositories: hub_repo.py, hub_huggingface_repo.py. Faults: http_plan.py, hub_faults.py, and `error`
+(hub_huggingface_access.py).
 """
 
 import gzip
@@ -28,9 +29,10 @@ TEXT_TYPE = "text/plain; charset=utf-8"
 
 
 class HuggingFaceHub(Hub):
-    """See the module. Options, most changeable while it runs: `xet` (say where Xet has the files), `page_size` (1000),
-    `expand_page_size` (50), `commits_page_size` (50), `gzip_text` (text is compressed for who accepts gzip), `limits`, `window`, `limited_how` (hub_rate.py: `hub.rate`), `count_cache` (a hit of resolve-cache costs a resolver
-    hit too: not known of the real one), and those of Hub (`url_seconds`, `url_bytes`, ...)."""
+    """See the module. Options, changeable while it runs: `xet` (say where Xet has the files), `page_size` (1000),
+    `expand_page_size` (50), `commits_page_size` (50), `gzip_text` (text is compressed for who accepts gzip),
+    `count_cache` (resolve-cache costs a resolver hit too: not known of the real one). `limits`, `window` and
+    `limited_how` are those of hub_rate.RateLimits (`hub.rate`); further ones of Hub (`url_seconds`, `url_bytes`)."""
 
     operations = ("info", "tree", "paths-info", "refs", "commits", "auth-check", "whoami", "xet-read-token", "resolve",
                   "cache", "raw", "page", "other")
@@ -157,9 +159,10 @@ class HuggingFaceHub(Hub):
     def _tree(self, where, request, entry, repo, body):
         commit, values = self._commit(where, repo), shapes.query_of(request)
         expand = shapes.flag(values, "expand")
-        entries = shapes.tree(self, repo, commit, where.revision, where.path, shapes.flag(values, "recursive"), expand)
-        size = self.expand_page_size if expand else self.page_size
-        answer, entry.page = shapes.paged(request, self.api.base(request), entries, size)
+        paths = shapes.tree_paths(commit, where.revision, where.path, shapes.flag(values, "recursive"))
+        answer, entry.page = shapes.paged(request, self.api.base(request), paths,
+                                          self.expand_page_size if expand else self.page_size,
+                                          lambda path: shapes.tree_entry(self, repo, commit, path, expand))
         return answer
 
     def _paths_info(self, where, request, entry, repo, body):
@@ -171,9 +174,9 @@ class HuggingFaceHub(Hub):
         return json_answer(shapes.refs(repo, shapes.query_of(request)))
 
     def _commits(self, where, request, entry, repo, body):
-        listed = shapes.commits(self._commit(where, repo))
+        listed = shapes.history(self._commit(where, repo))
         answer, entry.page = shapes.paged(request, self.api.base(request), listed, self.commits_page_size,
-                                       [("X-Total-Count", str(len(listed)))])
+                                          shapes.commit_entry, [("X-Total-Count", str(len(listed)))])
         return answer
 
     def _auth_check(self, where, request, entry, repo, body):

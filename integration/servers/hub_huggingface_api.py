@@ -1,6 +1,7 @@
 """The JSON of the Hugging Face fake's API, in the shapes of hubs.md 1.9, and its paging by absolute Link."""
 
 import base64
+import functools
 import json
 from urllib.parse import parse_qsl, quote
 
@@ -26,8 +27,8 @@ def flag(values, name):
     return values.get(name, ["false"])[-1].lower() in ("true", "1")
 
 
-def paged(request, base, entries, size, headers=()):
-    """One page of a list with `Link: rel="next"` (absolute, opaque cursor), and its number from 0."""
+def paged(request, base, listed, size, shape, headers=()):
+    """One page of `listed`, each as `shape` makes it, with `Link: rel="next"` (absolute, opaque cursor); its number."""
     values = query_of(request)
     size = min(size, int(values.get("limit", [size])[-1]))
     try:
@@ -35,12 +36,12 @@ def paged(request, base, entries, size, headers=()):
     except ValueError:
         raise Refused(400, None, "Invalid cursor") from None
     headers = list(headers)
-    if start + size < len(entries):
+    if start + size < len(listed):
         kept = [part for part in request.query.split("&") if part and part.partition("=")[0] not in ("cursor", "limit")]
         cursor = quote(base64.urlsafe_b64encode(str(start + size).encode()), safe="")
         query = "&".join([*kept, f"limit={size}", f"cursor={cursor}"])
         headers.append(("Link", f'<{base}{request.path}?{query}>; rel="next"'))
-    return json_answer(entries[start:start + size], headers=headers), start // size
+    return json_answer([shape(one) for one in listed[start:start + size]], headers=headers), start // size
 
 
 def file_entry(hub, repo, commit, file, expand=False):
@@ -67,19 +68,27 @@ def last_commit(commit, path):
     return {"id": changed.sha, "title": changed.message.partition("\n")[0], "date": changed.date}
 
 
-def tree(hub, repo, commit, revision, directory, recursive, expand):
-    """Entries below a directory: directories first, then files, each in the order of their bytes."""
+def tree_paths(commit, revision, directory, recursive):
+    """Paths below a directory: directories first, then files, each in the order of their bytes."""
     if directory not in commit.trees.oids:
         raise Refused(404, "EntryNotFound", f'{directory} does not exist on "{revision}"', commit.sha)
-    start = f"{directory}/" if directory else ""
+    return _below(commit, f"{directory}/" if directory else "", recursive)
 
-    def below(path):
-        return path and path.startswith(start) and (recursive or "/" not in path[len(start):])
 
-    directories = sorted((path for path in commit.trees.oids if below(path)), key=raw)
-    files = sorted((path for path in commit.files if below(path)), key=raw)
-    return [*(directory_entry(commit, path, expand) for path in directories),
-            *(file_entry(hub, repo, commit, commit.files[path], expand) for path in files)]
+@functools.lru_cache(maxsize=64)
+def _below(commit, start, recursive):
+    """Commits do not change: the pages of one listing share its order."""
+    def listed(paths):
+        return sorted((path for path in paths if path and path.startswith(start)
+                       and (recursive or "/" not in path[len(start):])), key=raw)
+
+    return listed(commit.trees.oids) + listed(commit.files)
+
+
+def tree_entry(hub, repo, commit, path, expand=False):
+    if path in commit.files:
+        return file_entry(hub, repo, commit, commit.files[path], expand)
+    return directory_entry(commit, path, expand)
 
 
 def paths_info(hub, repo, commit, request, body):
@@ -91,13 +100,8 @@ def paths_info(hub, repo, commit, request, body):
         pairs = parse_qsl(body.decode(), keep_blank_values=True)
         paths = [value for name, value in pairs if name == "paths"]
         expand = dict(pairs).get("expand", "false").lower() == "true"
-    entries = []
-    for path in paths:
-        if path in commit.files:
-            entries.append(file_entry(hub, repo, commit, commit.files[path], expand))
-        elif path and path in commit.trees.oids:
-            entries.append(directory_entry(commit, path, expand))
-    return json_answer(entries)
+    return json_answer([tree_entry(hub, repo, commit, path, expand) for path in paths
+                        if path in commit.files or (path and path in commit.trees.oids)])
 
 
 def info(repo, commit, values):
@@ -137,12 +141,16 @@ def refs(repo, values):
     return value
 
 
-def commits(commit):
+def history(commit):
     """Newest first."""
     listed = []
     while commit:
-        title, _, message = commit.message.partition("\n\n")
-        listed.append({"id": commit.sha, "title": title, "message": message, "date": commit.date,
-                       "authors": [{"user": "sluice", "avatar": ""}]})
+        listed.append(commit)
         commit = commit.parent
     return listed
+
+
+def commit_entry(commit):
+    title, _, message = commit.message.partition("\n\n")
+    return {"id": commit.sha, "title": title, "message": message, "date": commit.date,
+            "authors": [{"user": "sluice", "avatar": ""}]}

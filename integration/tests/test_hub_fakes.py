@@ -7,7 +7,7 @@ import time
 import pytest
 
 from ..servers.hub_git import EXECUTABLE
-from ..servers.hub_huggingface_repo import Entry
+from ..servers.hub_repo import Entry
 from .hub_client import HubClient
 
 MIB = 1 << 20
