@@ -15,6 +15,7 @@ from ..servers.dns import Dns
 from ..servers.endpoint import external_endpoint
 from ..servers.http_fault import HttpFault
 from ..servers.http_proxy import HttpProxy
+from ..servers.hub_civitai import CivitAI
 from ..servers.hub_huggingface import HuggingFaceHub
 from ..servers.network import Network
 from ..servers.nginx import Nginx
@@ -147,6 +148,12 @@ def hugging_face(make_hugging_face):
 def hugging_face_tls(make_hugging_face):
     """The same over TLS, hub and CDN: the official client reads a 401 only there."""
     return make_hugging_face(tls=True)
+
+
+@pytest.fixture
+def civitai(make_hub):
+    """A fresh fake of CivitAI: .model(name).version(name).add(file name, content)."""
+    return make_hub(CivitAI)
 
 
 @pytest.fixture
