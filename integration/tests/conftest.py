@@ -17,6 +17,7 @@ from ..servers.http_fault import HttpFault
 from ..servers.http_proxy import HttpProxy
 from ..servers.hub_civitai import CivitAI
 from ..servers.hub_huggingface import HuggingFaceHub
+from ..servers.hub_modelscope import ModelScope
 from ..servers.network import Network
 from ..servers.nginx import Nginx
 from ..servers.rclone_s3 import RcloneS3
@@ -154,6 +155,12 @@ def hugging_face_tls(make_hugging_face):
 def civitai(make_hub):
     """A fresh fake of CivitAI: .model(name).version(name).add(file name, content)."""
     return make_hub(CivitAI)
+
+
+@pytest.fixture
+def modelscope(make_hub):
+    """A fresh fake of ModelScope: .model(name).commit({path: content})."""
+    return make_hub(ModelScope)
 
 
 @pytest.fixture
