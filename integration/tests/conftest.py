@@ -18,6 +18,7 @@ from ..servers.http_proxy import HttpProxy
 from ..servers.hub_civitai import CivitAI
 from ..servers.hub_huggingface import HuggingFaceHub
 from ..servers.hub_modelscope import ModelScope
+from ..servers.hub_ollama import OllamaRegistry
 from ..servers.network import Network
 from ..servers.nginx import Nginx
 from ..servers.rclone_s3 import RcloneS3
@@ -161,6 +162,12 @@ def civitai(make_hub):
 def modelscope(make_hub):
     """A fresh fake of ModelScope: .model(name).commit({path: content})."""
     return make_hub(ModelScope)
+
+
+@pytest.fixture
+def ollama(make_hub):
+    """A fresh fake of Ollama's registry: .model(name).push(tag, {kind: content})."""
+    return make_hub(OllamaRegistry)
 
 
 @pytest.fixture
