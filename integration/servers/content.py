@@ -84,3 +84,27 @@ class FixedContent(Content):
 
     def md5(self):
         return hashlib.md5(self.data).hexdigest()
+
+
+class CorruptContent(Content):
+    """Other content with one byte changed: the one at `offset`, by XOR with `mask`."""
+
+    def __init__(self, content, offset, mask):
+        super().__init__(content.size, None)
+        self.content, self.offset, self.mask = content, offset, mask
+
+    def views(self, start, end):
+        for view in self.content.views(start, end):
+            if start <= self.offset < start + len(view):
+                changed = bytearray(view)
+                changed[self.offset - start] ^= self.mask
+                yield memoryview(changed)
+            else:
+                yield view
+            start += len(view)
+
+    def sha256(self):
+        return hashlib.sha256(self.bytes()).hexdigest()
+
+    def md5(self):
+        return hashlib.md5(self.bytes()).hexdigest()

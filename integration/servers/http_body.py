@@ -41,13 +41,16 @@ class BodySender:
             self.wire.close(**parameters)
             return False
         elif kind == "expire":
-            self.served.expired_status = parameters["status"]
+            with self.server.lock:
+                self.served.expire(self.entry, parameters["status"])
             self.wire.close()
             return False
         elif kind == "flip":
-            self.served.version = make_version(**parameters["to"])
+            version = make_version(**parameters["to"])
+            with self.server.lock:
+                self.served.become(version)
             if parameters["mixed"]:
-                self.content = self.served.version.content
+                self.content = version.content
         return True
 
     def _bytes_to(self, end):
@@ -83,7 +86,4 @@ class BodySender:
         count = self.wire.sent - before
         with self.server.lock:
             self.entry.body_sent += count
-            self.served.sent += count
-            _, _, signature = self.entry.query.partition("sig=")
-            if signature in self.served.signatures:
-                self.served.signatures[signature] += count
+            self.served.count(self.entry, count)

@@ -19,7 +19,7 @@ import time
 
 from .http_body import BodySender
 from .http_objects import Served, make_version, parse_range
-from .http_plan import FAULTS, Plan
+from .http_plan import Plan
 from .raw_http import RawServer, http_date
 
 
@@ -47,6 +47,8 @@ class Recorded:
 
 class HttpFault(RawServer):
     """The origin. `tls`: an ssl.SSLContext (tls.Authority.server_context(kind)). `rate`: bytes/s per connection."""
+
+    recorded = Recorded
 
     def __init__(self, tls=None, rate=None, **options):
         super().__init__(tls, **options)
@@ -115,12 +117,17 @@ class HttpFault(RawServer):
         path = request.decoded_path
         if path.startswith("/__control/"):
             return self._control(wire, path.removeprefix("/__control/"), body)
-        entry = Recorded(request.method, path, request.query, request.header("range"), request.headers,
-                         request.peer_port, request.connection, request.index_on_connection > 0,
-                         started=time.monotonic())
+        entry = self.recorded(request.method, path, request.query, request.header("range"), request.headers,
+                              request.peer_port, request.connection, request.index_on_connection > 0,
+                              started=time.monotonic())
         with self.lock:
             self.requests.append(entry)
-            served = self._objects.get(path)
+        return self.answer(wire, request, entry, body)
+
+    def answer(self, wire, request, entry, body):
+        """Answers a recorded request; `body` is the request's. True: the connection may live."""
+        with self.lock:
+            served = self._objects.get(entry.path)
         if isinstance(served, str):
             return self._resolve(wire, entry, served)
         if served is None or request.method not in ("GET", "HEAD"):
@@ -128,7 +135,7 @@ class HttpFault(RawServer):
             wire.send(b"HTTP/1.1 %d Refused\r\nContent-Length: 0\r\n\r\n" % entry.status)
             return True
         plan = self._plan(served, request, entry)
-        return self._perform(wire, served, plan, entry)
+        return self.perform(wire, served, plan, entry)
 
     def _resolve(self, wire, entry, target):
         signature = f"s{next(self._signatures)}"
@@ -141,20 +148,22 @@ class HttpFault(RawServer):
 
     def _plan(self, served, request, entry):
         with self.lock:
-            index = served.counts.get(request.method, 0)
-            served.counts[request.method] = index + 1
-            version, sent, refusal = served.version, served.sent, self._refusal(served, request)
-        plan = self._honest_plan(request, version)
+            version, refusal = served.version, self._refusal(served, request)
+        plan = self.honest_plan(request, version)
         if refusal:
             plan.replace_body(b"Request has expired\n", refusal, "text/plain")
-        facts = {"method": request.method, "request": index, "ranged": entry.range is not None,
-                 "start": plan.start if entry.range else None, "reused": entry.reused, "header": request.header,
-                 "query": request.query, "sent": sent, "connection": request.connection,
-                 "covers": (plan.start, plan.end)}
-        for rule in served.rules.take(facts):
-            entry.faults.append(rule.name)
-            FAULTS[rule.name](plan, **rule.parameters)
+        served.rules.bend(plan, self.facts(served, plan, entry), entry.faults)
         return plan
+
+    def facts(self, served, plan, entry):
+        """What `when` may ask of a request (FACTS); counts the request."""
+        with self.lock:
+            index = served.counts.get(entry.method, 0)
+            served.counts[entry.method] = index + 1
+            sent = served.sent
+        return {"method": entry.method, "request": index, "ranged": entry.range is not None,
+                "start": plan.start if entry.range else None, "reused": entry.reused, "header": entry.header,
+                "query": entry.query, "sent": sent, "connection": entry.connection, "covers": (plan.start, plan.end)}
 
     @staticmethod
     def _refusal(served, request):
@@ -169,7 +178,7 @@ class HttpFault(RawServer):
         return served.signed.get("status", 403) if expired else None
 
     @staticmethod
-    def _honest_plan(request, version):
+    def honest_plan(request, version):
         """What a correct server answers (RFC 9110 13.2.2, 14.2)."""
         size = version.content.size
         headers = [("Date", http_date()), ("Accept-Ranges", "bytes"), ("Content-Type", version.content_type)]
@@ -196,7 +205,8 @@ class HttpFault(RawServer):
             plan.set_header("Content-Range", f"bytes {plan.start}-{plan.end - 1}/{size}")
         return plan
 
-    def _perform(self, wire, served, plan, entry):
+    def perform(self, wire, served, plan, entry):
+        """Writes a planned response. `served` keeps the counts and what the events on the way leave behind."""
         if plan.delay:
             self.idle(wire, plan.delay)
         if plan.drop or plan.raw is not None:

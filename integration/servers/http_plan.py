@@ -5,9 +5,8 @@ Positions: `after` counts body bytes of this response, `at` is an offset in the 
 """
 
 import gzip
-import inspect
 
-from .content import FixedContent
+from .content import CorruptContent, FixedContent
 from .raw_http import http_date
 
 LOGIN_PAGE = (b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>"
@@ -29,6 +28,7 @@ class Plan:
         self.status, self.headers = status, headers
         self.content, self.start, self.end = content, start, end
         self.reason = None
+        self.base = ""                  # scheme and authority as the client wrote them; hubs fill it in
         self.framing = "length"
         self.announce = None            # a false Content-Length
         self.prelude = b""              # raw bytes before the status line
@@ -267,6 +267,11 @@ def expire(plan, after=0, at=None, status=403):
     plan.events.append((plan.position(after, at), "expire", {"status": status}))
 
 
+def corrupt(plan, after=0, at=None, mask=1):
+    """One byte is not the object's: its bits under `mask` are turned. Size and headers stay true."""
+    plan.content = CorruptContent(plan.content, plan.start + plan.position(after, at), mask)
+
+
 def close_after(plan, announced=False):
     """The connection ends after this response; unless `announced` without having said so."""
     plan.close, plan.close_silently = announced, True
@@ -275,9 +280,4 @@ def close_after(plan, announced=False):
 FAULTS = {function.__name__.replace("gzip_body", "gzip"): function for function in (
     status, redirect, html, empty, drop, garbage, ignore_range, not_satisfiable, content_range, multipart, etag,
     headers, raw_headers, header_flood, duplicate_length, length_and_chunked, informational, gzip_body, chunked,
-    close_delimited, announce, extra, cut, rst, stall, slow, delay, flip, expire, close_after)}
-
-
-def check_parameters(name, parameters):
-    """TypeError for a parameter that the fault does not know: a scenario's typo must not pass silently."""
-    inspect.signature(FAULTS[name]).bind(None, **parameters)
+    close_delimited, announce, extra, cut, rst, stall, slow, delay, flip, corrupt, expire, close_after)}

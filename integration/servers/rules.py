@@ -7,12 +7,13 @@ A rule is `{"do": NAME, ...parameters, "when": {...}, "times": N}`; without `whe
     [a, b, c]          the fact is one of these
     {"from": a, "to": b}   a <= fact <= b (either end may be left out)
     for the fact `header`: {name: value | None (absent) | True (present)}
-    for the fact `key` or `path`: a `*` at the end means prefix
+    for the facts `key`, `path`, `repo`, `file`: a `*` at the end means prefix
     for the fact `covers` (what the response spans): a byte offset within it
 
 A rule with a parameter `at` (an offset in the object) applies only to responses that cover it.
 """
 
+import inspect
 import threading
 
 
@@ -56,7 +57,7 @@ def _holds(name, wanted, fact):
         if fact is None:
             return False
         return wanted.get("from", fact) <= fact <= wanted.get("to", fact)
-    if isinstance(wanted, str) and name in ("key", "path") and wanted.endswith("*"):
+    if isinstance(wanted, str) and name in ("key", "path", "repo", "file") and wanted.endswith("*"):
         return isinstance(fact, str) and fact.startswith(wanted[:-1])
     return fact == wanted
 
@@ -77,6 +78,8 @@ class Rules:
 
     def add(self, description):
         rule = Rule(description, self.actions, self.facts)
+        # A scenario's typo must not pass silently: TypeError for a parameter that the fault does not know.
+        inspect.signature(self.actions[rule.name]).bind(None, **rule.parameters)
         with self.lock:
             self.rules.append(rule)
         return rule
@@ -95,3 +98,9 @@ class Rules:
                         rule.left -= 1
                     taken.append(rule)
         return taken
+
+    def bend(self, plan, facts, names):
+        """Lets the rules that apply now bend a plan, in the order in which they were added; their names go to `names`."""
+        for rule in self.take(facts):
+            names.append(rule.name)
+            self.actions[rule.name](plan, **rule.parameters)

@@ -26,7 +26,7 @@ from .raw_http import RawServer
 from .rules import Rules
 from .s3_auth import Credential, Verifier, query_value
 from .s3_exchange import Exchange
-from .s3_faults import FAULTS, Bend, check_parameters
+from .s3_faults import FAULTS, Bend
 from .s3_store import Bucket
 
 # (method, has a key, the subresource in the query or None, has x-amz-copy-source) -> (operation, function)
@@ -167,7 +167,6 @@ class S3Fault(RawServer):
             fault["when"]["operation"] = operation
         holder = Rules(FAULTS, FACTS)
         rule = holder.add(fault)
-        check_parameters(rule.name, rule.parameters)
         with self.lock:
             self.rules.append(holder)
         return rule
@@ -223,9 +222,7 @@ class S3Fault(RawServer):
                  "request": index, "key_request": key_index, "range": entry.range, "header": request.header}
         bend = Bend()
         for holder in holders:
-            for rule in holder.take(facts):
-                entry.faults.append(rule.name)
-                FAULTS[rule.name](bend, **rule.parameters)
+            holder.bend(bend, facts, entry.faults)
         return bend
 
     def _control(self, wire, request):

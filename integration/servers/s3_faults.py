@@ -5,7 +5,6 @@ operation, bucket, key, part, request (index among this operation's requests), k
 range (the Range header's text), header.
 """
 
-import inspect
 
 from .raw_http import http_date
 
@@ -169,8 +168,3 @@ HOSTILE = {
 FAULTS = {function.__name__: function for function in (
     error, commit_then_drop, drop, error_200, empty_200, cut_xml, body, headers, missing_etag, cut, stall, slow,
     delay, corrupt, call, list_duplicate_token, list_no_token, list_unsorted, list_empty_page)}
-
-
-def check_parameters(name, parameters):
-    """TypeError for a parameter that the fault does not know."""
-    inspect.signature(FAULTS[name]).bind(None, **parameters)

@@ -1,6 +1,7 @@
 """Fixtures of the integration tests; README.md beside this folder lists them."""
 
 import contextlib
+import functools
 import os
 import subprocess
 
@@ -14,6 +15,10 @@ from ..servers.dns import Dns
 from ..servers.endpoint import external_endpoint
 from ..servers.http_fault import HttpFault
 from ..servers.http_proxy import HttpProxy
+from ..servers.hub_civitai import CivitAI
+from ..servers.hub_huggingface import HuggingFaceHub
+from ..servers.hub_modelscope import ModelScope
+from ..servers.hub_ollama import OllamaRegistry
 from ..servers.network import Network
 from ..servers.nginx import Nginx
 from ..servers.rclone_s3 import RcloneS3
@@ -113,6 +118,56 @@ def make_origin(authority):
     yield make
     for server in started:
         server.stop()
+
+
+@pytest.fixture
+def make_hub(authority):
+    """make_hub(HuggingFaceHub, tls=None | a certificate kind, cdn_tls="same" | None | kind, **options): a fake hub."""
+    with contextlib.ExitStack() as started:
+        def context(kind):
+            return authority.server_context("good" if kind is True else kind) if kind else None
+
+        def make(hub, tls=None, cdn_tls="same", **options):
+            cdn_tls = cdn_tls if cdn_tls == "same" else context(cdn_tls)
+            ca_file = authority.ca_file if tls else None
+            return started.enter_context(hub(tls=context(tls), cdn_tls=cdn_tls, ca_file=ca_file, **options))
+        yield make
+
+
+@pytest.fixture
+def make_hugging_face(make_hub):
+    """make_hugging_face(tls=, cdn_tls=, **HuggingFaceHub options): further fakes of the Hugging Face hub."""
+    return functools.partial(make_hub, HuggingFaceHub)
+
+
+@pytest.fixture
+def hugging_face(make_hugging_face):
+    """A fresh fake of the Hugging Face hub: .url, .model(name).commit({path: content})."""
+    return make_hugging_face()
+
+
+@pytest.fixture
+def hugging_face_tls(make_hugging_face):
+    """The same over TLS, hub and CDN: the official client reads a 401 only there."""
+    return make_hugging_face(tls=True)
+
+
+@pytest.fixture
+def civitai(make_hub):
+    """A fresh fake of CivitAI: .model(name).version(name).add(file name, content)."""
+    return make_hub(CivitAI)
+
+
+@pytest.fixture
+def modelscope(make_hub):
+    """A fresh fake of ModelScope: .model(name).commit({path: content})."""
+    return make_hub(ModelScope)
+
+
+@pytest.fixture
+def ollama(make_hub):
+    """A fresh fake of Ollama's registry: .model(name).push(tag, {kind: content})."""
+    return make_hub(OllamaRegistry)
 
 
 @pytest.fixture

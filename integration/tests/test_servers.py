@@ -106,6 +106,15 @@ def test_a_fault_stands_on_the_wire(origin, fault, line):
     assert line in answer
 
 
+def test_one_byte_is_corrupt_at_its_place_and_in_no_other_range(origin):
+    url = origin.add("/f", size=100_000, faults=[{"do": "corrupt", "at": 70_000, "mask": 0x80}])
+    true, got = origin.content("/f").bytes(), curl(url).stdout
+    assert [index for index in range(len(true)) if true[index] != got[index]] == [70_000]
+    assert got[70_000] == true[70_000] ^ 0x80
+    assert curl("-r", "69990-70010", url).stdout == got[69_990:70_011]
+    assert curl("-r", "0-69999", url).stdout == true[:70_000]
+
+
 def test_faults_count_and_choose(origin):
     url = origin.add("/f", size=1000, faults=[
         {"do": "status", "status": 500, "times": 2},
