@@ -72,7 +72,7 @@ import Testing
         #expect(fixture.operations.calls.count { $0.kind == .open } == 1)
     }
 
-    @Test func `any flipped bit, any cut, and another store's file change no answer`() throws {
+    @Test func `invariant 8: any flipped bit, any cut, and another store's file change no answer`() throws {
         try fill()
         let expected = try answers()
         let good = try #require(try fixture.directory.read(file.utf8))
@@ -94,7 +94,7 @@ import Testing
         #expect(try fixture.directory.read(file.utf8) == good)
     }
 
-    @Test func `a stale copy and a missing one give the same answers, of list and usage too`() throws {
+    @Test func `invariant 8: a stale copy and a missing one give the same answers, of list and usage too`() throws {
         _ = try open()
         let empty = try #require(try fixture.directory.read(file.utf8))
         try fill()
@@ -113,7 +113,7 @@ import Testing
         #expect(try answers().allSatisfy(\.isEmpty))
     }
 
-    @Test func `a state directory that cannot be made costs time and no answer`() throws {
+    @Test func `invariant 8: a state directory that cannot be made costs time and no answer`() throws {
         try fill()
         try fixture.directory.write("state", [])
         #expect(try answers()[0] == [Self.one])

@@ -32,7 +32,7 @@ import Testing
         return CollectionPlan(roots, now: now, options: options)
     }
 
-    @Test func `only what is unmarked and older than the grace is a candidate`() {
+    @Test func `invariant 5: only what is unmarked and older than the grace is a candidate`() {
         var plan = plan(marked: ["kept"])
         plan.consider(key("kept"), status(hoursOld: 1000))
         plan.consider(key("young"), status(hoursOld: 47))
@@ -87,7 +87,7 @@ import Testing
             (10, 0, 10, .noManifests(last: 10)), (0, 0, 0, nil), (0, 0, nil, .noManifests(last: 0)), (1, 1, nil, nil),
         ] as [(Int, Int, Int?, CollectionDoubt?)]
     )
-    func `a listing that lost most revisions stops the collection`(
+    func `invariant 6: a listing that lost most revisions stops a collection`(
         first: Int,
         again: Int,
         last: Int?,

@@ -84,7 +84,7 @@ extension StoreFixture {
         #expect(try fixture.paths() == before)
     }
 
-    @Test func `pins of a live writer and of one that fell silent lately keep their blobs`() async throws {
+    @Test func `invariant 5: pins of a live writer and of one that fell silent lately keep their blobs`() async throws {
         let store = try fixture.fill()
         let writer = try StoreWriter(store, pins: [SHA256.hash("garbage")], tool: "test")
         #expect(try await fixture.collect().condemned.count == 0)
@@ -95,7 +95,7 @@ extension StoreFixture {
         withExtendedLifetime(writer) {}
     }
 
-    @Test func `who opens a condemned blob links it back`() async throws {
+    @Test func `invariant 5: who opens a condemned blob links it back`() async throws {
         let store = try fixture.fill()
         try await fixture.collect()
         let digest = SHA256.hash("garbage")
@@ -104,7 +104,7 @@ extension StoreFixture {
         #expect(try store.open(SHA256.hash("never")) == nil)
     }
 
-    @Test func `a condemned blob that a manifest needs again is linked back with its inode`() async throws {
+    @Test func `invariant 5: a condemned blob comes back with its inode`() async throws {
         let store = try fixture.fill()
         let inode = try fixture.inode(try #require(fixture.blobs().first { $0.hasSuffix(SHA256.hash("garbage").hex) }))
         try await fixture.collect()
@@ -134,7 +134,7 @@ extension StoreFixture {
         #expect(try fixture.lost(store).isEmpty)
     }
 
-    @Test func `one collection at a time, and a dead one stops nobody`() async throws {
+    @Test func `invariant 7: one collection at a time, and a dead one stops nobody`() async throws {
         let store = try fixture.fill()
         let dead = try StoreWriter(store, tool: "gc")
         #expect(try dead.claim(StoreName("gc")) == .mine)
@@ -181,7 +181,7 @@ extension StoreFixture {
     }
 
     @Test(arguments: [EIO, ESTALE, EACCES, ENOENT])
-    func `doubt stops gc: any error while roots are read`(number: Int32) async throws {
+    func `invariant 6: any error while roots are read stops a collection`(number: Int32) async throws {
         _ = try fixture.fill()
         let other = try StoreWriter(ContentStore.open(fixture.path, fixture.context), tool: "other")
         // Every read below refs/ and leases/, and every listing of them, one after the other.
@@ -217,7 +217,7 @@ extension StoreFixture {
         #expect(place > 10)
     }
 
-    @Test func `doubt stops gc: a listing that is empty or short for a moment`() async throws {
+    @Test func `invariant 6: a store that shows none or few of its manifests stops a collection`() async throws {
         let store = try fixture.fill()
         let writer = try StoreWriter(store, tool: "test")
         for number in 0..<4 { #expect(try writer.commit(manifest("m\(number)", "1", "kept")) == .committed) }
@@ -236,7 +236,7 @@ extension StoreFixture {
         try await expectDoubt("empty")
     }
 
-    @Test func `doubt stops gc: an empty listing in the first run`() async throws {
+    @Test func `invariant 6: no manifest at all stops a collection, the first one too`() async throws {
         _ = try fixture.fill()
         rename("\(fixture.path)/refs/model", "\(fixture.directory.path)/model")
         fixture.operations.repair()
@@ -249,7 +249,7 @@ extension StoreFixture {
         ("refs/model/m/stray", "x"), ("refs/model/m/UPPER.json", "x"), ("refs/model/file", "x"), ("refs/x", ""),
         ("leases/w.json", "{}"), ("leases/stray", ""), ("trash/last.json", "{}"),
     ])
-    func `doubt stops gc: a record that cannot be trusted`(path: String, text: String) async throws {
+    func `invariant 6: a record that cannot be trusted stops a collection`(path: String, text: String) async throws {
         _ = try fixture.fill()
         try fixture.write(path, text)
         fixture.operations.repair()
@@ -257,7 +257,7 @@ extension StoreFixture {
     }
 
     @Test(arguments: [-600, -301, 301, 600])
-    func `doubt stops gc: clocks that differ by more than five minutes, both named`(seconds: Int) async throws {
+    func `invariant 6: clocks five minutes apart stop a collection, both are named`(seconds: Int) async throws {
         _ = try fixture.fill()
         fixture.time.advance(by: .seconds(seconds))
         fixture.operations.repair()
@@ -272,7 +272,7 @@ extension StoreFixture {
         #expect(touched().isEmpty)
     }
 
-    @Test func `doubt stops gc: a required feature that this program does not know`() async throws {
+    @Test func `invariant 6: a required feature that is unknown stops a collection`() async throws {
         _ = try fixture.fill()
         let marker = try #require(try fixture.directory.read("store/sluice-store.json".utf8))
         let changed = String(decoding: marker, as: UTF8.self)
@@ -283,7 +283,7 @@ extension StoreFixture {
         #expect(!fixture.operations.calls.contains { $0.kind.isMutation })
     }
 
-    @Test func `doubt stops gc: four minutes of skew are no doubt`() async throws {
+    @Test func `invariant 6: four minutes of skew are no doubt`() async throws {
         _ = try fixture.fill()
         fixture.time.advance(by: .seconds(240))
         #expect(try await fixture.collect().condemned.count == 1)

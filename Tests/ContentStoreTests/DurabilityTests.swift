@@ -34,7 +34,7 @@ import Testing
         DurabilityModel(calls, needs: [DurabilityTests.manifestPath: DurabilityTests.blobs])
     }
 
-    @Test func `durable before visible: each name comes after its bytes, each manifest after its blobs`() throws {
+    @Test func `invariant 2: each name comes after its bytes, each manifest after its blobs`() throws {
         let model = model(try record())
         #expect(model.violations.isEmpty, "\(model.violations)")
         for path in DurabilityTests.blobs + [
@@ -42,19 +42,19 @@ import Testing
         ] { #expect(model.isDurable(path), "\(path) was reported and would be lost") }
     }
 
-    @Test func `durable before visible: a put that returned is not lost`() throws {
+    @Test func `invariant 2: a put that returned is not lost`() throws {
         let writer = try StoreWriter(fixture.make(), tool: "test")
         try writer.put("one", "two", pool: fixture.pool)
         let model = model(fixture.operations.calls)
         #expect(DurabilityTests.blobs.allSatisfy(model.isDurable))
     }
 
-    @Test func `durable before visible: init reports a marker that stays`() throws {
+    @Test func `invariant 2: init reports a marker that stays`() throws {
         _ = try fixture.make()
         #expect(model(fixture.operations.calls).isDurable("sluice-store.json"))
     }
 
-    @Test func `durable before visible: a group syncs each directory once`() throws {
+    @Test func `invariant 2: a group syncs each directory once`() throws {
         let writer = try StoreWriter(fixture.make(), tool: "test")
         let texts = (0..<40).map { "text \($0)" }
         let blobs = try texts.map { try writer.arrived($0, pool: fixture.pool) }
@@ -68,7 +68,7 @@ import Testing
     }
 
     /// The mutations: without any one of the syncs that matter, the model finds the store wrong.
-    @Test func `durable before visible: no sync can be left out`() throws {
+    @Test func `invariant 2: no sync can be left out`() throws {
         let calls = try record()
         func holds(_ calls: [Call]) -> Bool {
             let model = model(calls)
@@ -97,7 +97,7 @@ import Testing
         #expect(needed >= 13)
     }
 
-    @Test func `durable before visible: a blob that another host linked is synced before it is referred to`() throws {
+    @Test func `invariant 2: a blob that another host linked is synced before it is referred to`() throws {
         let writer = try StoreWriter(fixture.make(), tool: "test")
         // The other host stops directly after its link: nothing says that it synced any directory.
         let other = try StoreWriter(ContentStore.open(fixture.path, fixture.context), tool: "other")

@@ -141,7 +141,7 @@ private final class SteppedWriter: Sendable {
     }
 
     @Test(arguments: [true, false])
-    func `referenced data is never deleted: all orders of gates, with one writer`(brings: Bool) async throws {
+    func `invariant 5: all orders of gates, with one writer`(brings: Bool) async throws {
         for deal in Deal.all(gates: InterleavingTests.gates.count, SteppedWriter.stepCount, 0) {
             try await run(deal, firstBrings: brings, hidesLeases: false)
         }
@@ -149,7 +149,7 @@ private final class SteppedWriter: Sendable {
 
     /// Dealt to several tests, which run side by side. SLUICE_ALL_ORDERS=1 adds those that are not canonical.
     @Test(arguments: 0..<4)
-    func `referenced data is never deleted: all orders of gates, with two writers`(share: Int) async throws {
+    func `invariant 5: all orders of gates, with two writers`(share: Int) async throws {
         let all = Deal.all(gates: InterleavingTests.gates.count, SteppedWriter.stepCount, SteppedWriter.stepCount)
         #expect(all.count == 9240)
         let deals = getenv("SLUICE_ALL_ORDERS") == nil ? all.filter(\.isCanonical) : all
@@ -160,7 +160,7 @@ private final class SteppedWriter: Sendable {
 
     /// Who looked before a blob was condemned, slept through both graces, published after the last look at the roots
     /// and died at once has lost: docs/decisions/0003-content-store.md names this one gap, and there is no other.
-    @Test func `referenced data is never deleted: a writer dies after its manifest, in all orders of gates`()
+    @Test func `invariant 5: a writer dies after its manifest, in all orders of gates`()
         async throws
     {
         for deal in Deal.all(gates: InterleavingTests.gates.count, 2, 0) {
@@ -191,7 +191,7 @@ private final class SteppedWriter: Sendable {
         }
     }
 
-    @Test func `locks and clocks are only hints: all orders of gates, with leases that no collection sees`()
+    @Test func `invariant 7: all orders of gates, with leases that no collection sees`()
         async throws
     {
         for deal in Deal.all(gates: InterleavingTests.gates.count, SteppedWriter.stepCount, 0) {

@@ -29,7 +29,7 @@ import Testing
         #expect(ladder.succeeded() == .end(.published(temporaryIsLeft: false, degraded: true)))
     }
 
-    @Test func `a mount with neither never renames over what it sees`() {
+    @Test func `invariant 3: a mount with neither never renames over what it sees`() {
         var ladder = PublishLadder()
         _ = ladder.failed(SystemFailure("link", EPERM))
         _ = ladder.failed(SystemFailure("rename", EINVAL))
@@ -37,7 +37,7 @@ import Testing
     }
 
     @Test(arguments: [EEXIST, EIO, ESTALE, ETIMEDOUT, ENOENT])
-    func `a reply that was lost is found out by looking`(number: Int32) {
+    func `invariant 4: a reply that was lost is found out by looking`(number: Int32) {
         var ladder = PublishLadder()
         #expect(ladder.failed(SystemFailure("link", number)) == .look)
         #expect(
@@ -45,7 +45,7 @@ import Testing
         )
     }
 
-    @Test func `a lost reply of a rename is found out by looking`() {
+    @Test func `invariant 4: a lost reply of a rename is found out by looking`() {
         var ladder = PublishLadder()
         _ = ladder.failed(SystemFailure("link", EPERM))
         #expect(ladder.failed(SystemFailure("rename", ENOENT)) == .look)
@@ -55,7 +55,7 @@ import Testing
         )
     }
 
-    @Test func `another file under the name is a blob that is there`() {
+    @Test func `invariant 3: another file under the name is a blob that is there`() {
         var ladder = PublishLadder()
         _ = ladder.failed(SystemFailure("link", EEXIST))
         #expect(ladder.looked(temporary: .ours, final: .other) == .end(.present))

@@ -44,7 +44,7 @@ import Testing
         #expect(try store.tree(name) == nil)
     }
 
-    @Test func `a manifest is published only when all of its blobs are there`() throws {
+    @Test func `invariant 2: a manifest is published only when all of its blobs are there`() throws {
         try writer.put("one", pool: fixture.pool)
         #expect(try writer.commit(manifest("m", "1", "one", "two")) == .missing([SHA256.hash("two")]))
         #expect(try !fixture.paths().contains { $0.hasPrefix("refs/") })
@@ -96,7 +96,7 @@ import Testing
         #expect(one?.files == other?.files && one?.files.count == 1)
     }
 
-    @Test func `a reader and a collection see every file while manifests are merged`() throws {
+    @Test func `invariant 5: a reader and a collection see every file while manifests are merged`() throws {
         try writer.put("one", "two", pool: fixture.pool)
         let (first, second) = (try manifest("m", "1", "one"), try manifest("m", "1", "one", "two"))
         #expect(try writer.commit(first) == .committed && writer.commit(second) == .committed)
@@ -134,7 +134,7 @@ import Testing
         #expect(try fixture.paths().contains { $0.hasPrefix("quarantine/") })
     }
 
-    @Test func `a blob that went into the trash during a commit is linked back`() throws {
+    @Test func `invariant 5: a blob that went into the trash during a commit is linked back`() throws {
         try writer.put("one", pool: fixture.pool)
         let hex = SHA256.hash("one").hex
         let blob = "blobs/sha256/\(hex.prefix(2))/\(hex)"
@@ -149,7 +149,7 @@ import Testing
         #expect(try fixture.inode(blob) == inode)
     }
 
-    @Test func `a blob that was removed during a commit is reported, not forgotten`() throws {
+    @Test func `invariant 5: a blob that was removed during a commit is reported, not forgotten`() throws {
         try writer.put("one", pool: fixture.pool)
         let path = fixture.directory.bytes("store/\(try fixture.blobs()[0])".utf8)
         fixture.operations.spoil { call, _ in
@@ -162,7 +162,7 @@ import Testing
         #expect(try writer.commit(manifest("m", "1", "one")) == .committed)
     }
 
-    @Test func `a writer that sleeps in its commit looks at everything again`() throws {
+    @Test func `invariant 7: a writer that sleeps in its commit looks at everything again`() throws {
         try writer.put("one", pool: fixture.pool)
         let path = fixture.directory.bytes("store/\(try fixture.blobs()[0])".utf8)
         let slept = Locked(false)

@@ -28,7 +28,7 @@ import Testing
         #expect(try fixture.paths() == [path, "sluice-store.json"])
     }
 
-    @Test func `a blob that is there keeps its inode, and the copy is dropped`() throws {
+    @Test func `invariant 3: a blob that is there keeps its inode, and the copy is dropped`() throws {
         try writer.put("one", pool: fixture.pool)
         let inode = try fixture.inode(fixture.blobs()[0])
         for _ in 0..<100 { #expect(try writer.put("one", pool: fixture.pool) == [.present]) }
@@ -36,7 +36,7 @@ import Testing
         #expect(try fixture.paths().count { $0.hasSuffix(".part") } == 0)
     }
 
-    @Test func `bytes that are not what was published are set aside with both digests`() throws {
+    @Test func `invariant 1: bytes that are not what was published are set aside with both digests`() throws {
         let blob = try writer.arrived("wrong bytes", expected: SHA256.hash("right"), pool: fixture.pool)
         let outcome = try writer.publish([blob])[0]
         let error = try failure { _ = try outcome.get() }
@@ -61,7 +61,7 @@ import Testing
         #expect(try fixture.blobs().count == 2)
     }
 
-    @Test func `a damaged blob of another length is set aside, and the good one takes its place`() throws {
+    @Test func `invariant 1: a damaged blob of another length is set aside, and the good one takes its place`() throws {
         try writer.put("complete", pool: fixture.pool)
         let path = try fixture.blobs()[0]
         try fixture.write(path, "comp")
@@ -70,7 +70,7 @@ import Testing
         #expect(try fixture.paths().count { $0.hasPrefix("quarantine/") } == 2)
     }
 
-    @Test func `a file that is shorter than what was hashed is never published`() throws {
+    @Test func `invariant 1: a file that is shorter than what was hashed is never published`() throws {
         let blob = try writer.arrived("four", pool: fixture.pool)
         let wrong = ArrivedBlob(blob.staged, digest: blob.digest, size: ByteCount(5), origin: "x")
         let outcome = try writer.publish([wrong])[0]
@@ -79,7 +79,7 @@ import Testing
     }
 
     @Test(arguments: [false, true])
-    func `a mount without links publishes all the same, and says so if it may replace`(hasNoReplace: Bool) throws {
+    func `invariant 3: a mount without links publishes, and says so if it may replace`(hasNoReplace: Bool) throws {
         fixture.operations.spoil { call, _ in
             switch call.kind {
             case .link: .fail(EPERM)
@@ -106,7 +106,7 @@ import Testing
     }
 
     @Test(arguments: [EIO, ENOSPC, EDQUOT])
-    func `a failed fsync publishes nothing, and is never asked a second time`(number: Int32) throws {
+    func `invariant 2: a failed fsync publishes nothing, and is never asked a second time`(number: Int32) throws {
         let blob = try writer.arrived("x", pool: fixture.pool)
         try writer.pin([blob.digest])
         fixture.operations.spoil { call, _ in call.kind == .sync ? .fail(number) : nil }

@@ -67,7 +67,7 @@ import Testing
         #expect(throws: SluiceError.self) { try store.missingBlobs() }
     }
 
-    @Test func `what was set aside comes back only if its bytes are right after all`() async throws {
+    @Test func `invariant 9: what was set aside comes back only if its bytes are right after all`() async throws {
         let store = try fixture.fill(["one", "two"])
         for text in ["one", "two"] { try fixture.flip(StoreFixture.blobPath(text), bit: 2) }
         _ = try await fixture.scrub()
@@ -85,7 +85,7 @@ import Testing
         #expect(try fixture.quarantine().count == 2 && !fixture.paths().contains { $0.hasPrefix("tmp/") })
     }
 
-    @Test func `a directory of the user's heals what is in it, under any name, and no rotten file does`() throws {
+    @Test func `invariant 9: a directory of the user's heals by what it holds, and no rotten file does`() throws {
         let store = try fixture.fill(["one", "two", "six"])
         for text in ["one", "two", "six"] { remove(text) }
         try fixture.directory.write("mine/deep/copy of one", Array("one".utf8))

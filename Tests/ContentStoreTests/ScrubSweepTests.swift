@@ -66,7 +66,7 @@ import Testing
         return delivered.withLock { $0 }
     }
 
-    @Test func `exactly the flipped bits are reported and set aside: the process ends at any operation`() async throws {
+    @Test func `invariant 9: exactly the flipped bits are set aside: the process ends at any operation`() async throws {
         var step = 1
         while true {
             let fixture = try StoreFixture(operations: ScriptedOperations(records: false))
@@ -79,7 +79,7 @@ import Testing
         #expect(step > 150, "\(step) operations")
     }
 
-    @Test func `exactly the flipped bits are reported and set aside: one process after the other ends`() async throws {
+    @Test func `invariant 9: exactly the flipped bits are set aside: one process after the other ends`() async throws {
         for seed in 0..<20 as Range<UInt64> {
             let fixture = try StoreFixture(operations: ScriptedOperations(records: false))
             let flipped = try rotten(fixture, seed: seed)
@@ -96,7 +96,7 @@ import Testing
     }
 
     @Test(arguments: [(EIO, 1), (ESTALE, 3), (ENOSPC, 5)])
-    func `an error at any operation sets no good blob aside and loses no report`(number: Int32, first: Int)
+    func `invariant 9: an error at any operation sets no good blob aside and loses no report`(number: Int32, first: Int)
         async throws
     {
         var step = first
@@ -114,7 +114,7 @@ import Testing
     // MARK: - Races
 
     @Test(arguments: CollectionPhase.allCases)
-    func `a scrub at any phase of a collection finds what is rotten, and only that`(phase: CollectionPhase)
+    func `invariant 9: a scrub at any phase of a collection finds what is rotten, and only that`(phase: CollectionPhase)
         async throws
     {
         let fixture = try StoreFixture()

@@ -25,7 +25,7 @@ import Testing
         #expect(try fixture.paths().contains("scrub/pass.json"))
     }
 
-    @Test func `bad bytes are found, kept and named: which manifests and files they concern`() async throws {
+    @Test func `invariant 9: bad bytes are found, kept and named, with the manifests they concern`() async throws {
         let store = try fixture.fill(["one", "two"])
         try fixture.flip(StoreFixture.blobPath("one"), bit: 9)
         let report = try await fixture.scrub()
@@ -42,7 +42,7 @@ import Testing
         #expect(try fixture.quarantine().count == 1)
     }
 
-    @Test func `what reads well the second time is sound`() async throws {
+    @Test func `invariant 9: what reads well the second time is sound`() async throws {
         _ = try fixture.fill(["one"])
         let failed = Locked(false)
         fixture.operations.spoil { call, _ in
@@ -68,7 +68,7 @@ import Testing
         #expect(try fixture.quarantine().isEmpty && fixture.blobs().count == 2)
     }
 
-    @Test func `where O_DIRECT cannot be had the cache is dropped`() async throws {
+    @Test func `invariant 9: where O_DIRECT cannot be had the cache is dropped`() async throws {
         _ = try fixture.fill(["one"])
         fixture.operations.spoil { call, _ in call.kind == .openDirect ? .fail(EINVAL) : nil }
         let report = try await fixture.scrub()
@@ -117,7 +117,7 @@ import Testing
         #expect(try fixture.quarantine().isEmpty)
     }
 
-    @Test func `a rotten blob that was linked back is not fetched from the trash again`() async throws {
+    @Test func `invariant 9: a rotten blob that was linked back is not fetched from the trash again`() async throws {
         let store = try fixture.fill()
         try await fixture.collect()
         #expect(try store.open(SHA256.hash("garbage")) != nil)
@@ -131,7 +131,9 @@ import Testing
 
     // MARK: - Manifests
 
-    @Test func `a damaged manifest is set aside, and stops collections until it is back`() async throws {
+    @Test func `invariant 6, invariant 9: a damaged manifest is set aside and stops collections until it is back`()
+        async throws
+    {
         let store = try fixture.fill(["one", "two"])
         let path = try fixture.manifestPath("one")
         let good = try #require(try fixture.directory.read("store/\(path)".utf8))
@@ -262,7 +264,7 @@ import Testing
     // MARK: - Ignorance
 
     @Test(arguments: [EIO, ESTALE, EACCES, ETIMEDOUT])
-    func `a listing that fails means unknown: an error, and no report of missing blobs`(number: Int32) async throws {
+    func `invariant 6: a listing that fails is an error, no report of missing blobs`(number: Int32) async throws {
         let store = try fixture.fill(["one", "two"])
         let shard = String(StoreFixture.blobPath("one").prefix(15))
         for place in [shard, "blobs/sha256", "refs", "refs/model", "refs/model/one"] {
@@ -277,7 +279,7 @@ import Testing
         #expect(try fixture.quarantine().isEmpty && fixture.blobs().count == 2)
     }
 
-    @Test func `a record of the scrub that is damaged costs work and no more`() async throws {
+    @Test func `invariant 8: a record of the scrub that is damaged costs work and no more`() async throws {
         _ = try fixture.fill(["one", "two"])
         _ = try await fixture.scrub()
         for path in try fixture.paths() where path.hasPrefix("scrub/") { try fixture.write(path, "{") }

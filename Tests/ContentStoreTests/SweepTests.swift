@@ -54,7 +54,7 @@ import Testing
         #expect(left == ["sluice-store.json", "trash/last.json"], comment)
     }
 
-    @Test func `name is content, durable before visible: the process ends at any operation of publish and commit`()
+    @Test func `invariant 1, invariant 2: the process ends at any operation of publish and commit`()
         async throws
     {
         var step = 1
@@ -73,7 +73,9 @@ import Testing
     }
 
     @Test(arguments: [EIO, ENOSPC, ESTALE, EACCES, ENOENT, EEXIST, EINVAL])
-    func `an error at any operation of publish and commit loses nothing`(number: Int32) async throws {
+    func `invariant 1, invariant 2: an error at any operation of publish and commit loses nothing`(number: Int32)
+        async throws
+    {
         var step = 1
         while true {
             let fixture = try StoreFixture()
@@ -95,7 +97,7 @@ import Testing
 
     /// The replies as servers give them when they did the work before: EEXIST for what is made, ENOENT for what is
     /// moved away or removed.
-    @Test func `a lost reply is not a lie: whatever was done is found to be done`() async throws {
+    @Test func `invariant 4: a lost reply is no lie, whatever was done is found to be done`() async throws {
         var step = 1
         while true {
             let fixture = try StoreFixture()
@@ -121,7 +123,7 @@ import Testing
     }
 
     @Test(arguments: [EIO, ESTALE, ETIMEDOUT])
-    func `a lost reply is not a lie: a link or rename that fails and happened is a success`(number: Int32) throws {
+    func `invariant 4: a link or rename that fails and happened is a success`(number: Int32) throws {
         for kind in [Call.Kind.link, .rename] {
             let fixture = try StoreFixture()
             _ = try fixture.make()
@@ -133,7 +135,7 @@ import Testing
         }
     }
 
-    @Test func `a mount without links loses replies as well`() throws {
+    @Test func `invariant 4: a mount without links loses replies as well`() throws {
         let fixture = try StoreFixture()
         _ = try fixture.make()
         let reported = Locked<[String]>([])
@@ -151,7 +153,7 @@ import Testing
     // MARK: - Collection
 
     @Test(arguments: [ScriptedOperations.stopped, EIO, ENOENT, ESTALE])
-    func `referenced data is never deleted: a collection ends or fails at any operation`(number: Int32) async throws {
+    func `invariant 5: a collection ends or fails at any operation`(number: Int32) async throws {
         var step = 1
         while true {
             let fixture = try StoreFixture()

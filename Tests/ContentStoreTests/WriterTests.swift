@@ -19,7 +19,7 @@ import Testing
 
     // MARK: - Clock and lease
 
-    @Test func `now is what the server stamps, not what this machine believes`() throws {
+    @Test func `invariant 7: now is what the server stamps, not what this machine believes`() throws {
         let writer = try StoreWriter(store, tool: "test")
         fixture.operations.advance(by: .seconds(7200))
         let skew = try writer.clock.skew()
@@ -98,7 +98,7 @@ import Testing
 
     // MARK: - Claims
 
-    @Test func `one live writer brings a blob, and a dead one's claim is taken over`() throws {
+    @Test func `invariant 7: one live writer brings a blob, and a dead one's claim is taken over`() throws {
         let digest = SHA256.hash("x")
         let first = try StoreWriter(store, tool: "first")
         let second = try StoreWriter(store, tool: "second")
@@ -117,7 +117,7 @@ import Testing
     }
 
     @Test(arguments: ["", "{}", #"{"version":1,"writer":"../../etc"}"#, #"{"version":1,"writer":"nobody"}"#])
-    func `a claim that nobody alive stands behind stops no one`(text: String) throws {
+    func `invariant 7: a claim that nobody alive stands behind stops no one`(text: String) throws {
         let digest = SHA256.hash("x")
         try fixture.write("claims/\(digest.hex)", text)
         #expect(try StoreWriter(store, tool: "test").claim(digest) == .mine)
@@ -125,7 +125,7 @@ import Testing
 
     // MARK: - Adoption
 
-    @Test func `a dead writer's partial is adopted by one, with its hash`() throws {
+    @Test func `invariant 1: a dead writer's partial is adopted by one, with its hash`() throws {
         let digest = SHA256.hash("first half, second half")
         let dead = try StoreWriter(store, tool: "dead")
         let partial = try dead.stage(for: digest)

@@ -150,11 +150,11 @@ import Testing
         #expect(error.code == .unsupported)
     }
 
-    @Test func `links into the store are not made here`() throws {
+    @Test func `invariant 10: links into the store are not made here`() throws {
         #expect(try failure { try write(PlacementOptions([.symlink])) }.code == .usage)
     }
 
-    @Test func `nothing that is done to the view harms the store`() throws {
+    @Test func `invariant 10: nothing that is done to the view harms the store`() throws {
         try write()
         let blobs = try view.fixture.blobs()
         try run("rm", "-rf", "\(view.directory.path)/store/hub")

@@ -5,7 +5,7 @@ import Testing
 @testable import SluiceContentStore
 
 @Suite struct LinkModesTests {
-    @Test func `nothing that would change the blob is a way for a file that is written to`() {
+    @Test func `invariant 10: nothing that would change the blob is a way for a file that is written to`() {
         let modes = LinkModes(LinkMode.allCases)
         #expect(modes.ways(isSealed: true, writable: false).open == [.reflink, .hardlink, .symlink, .copy])
         #expect(modes.ways(isSealed: true, writable: true).open == [.reflink, .copy])
@@ -13,7 +13,7 @@ import Testing
         #expect(modes.ways(isSealed: false, writable: true).objections.count == 2)
     }
 
-    @Test func `symbolic links are never tried unless somebody asks for them`() {
+    @Test func `invariant 10: symbolic links are never tried unless somebody asks for them`() {
         #expect(LinkMode.usual == [.reflink, .hardlink, .copy])
     }
 

@@ -42,7 +42,7 @@ import Testing
         #expect(try view.directory.files().allSatisfy { !$0.hasSuffix(".part") })
     }
 
-    @Test func `a file that will be written to shares nothing with the blob, also where a link was`() throws {
+    @Test func `invariant 10: a file that will be written to shares nothing, also where a link was`() throws {
         try view.place(files)
         let result = try view.place(files, PlacementOptions(writable: true))
         #expect(result.placements["config.json"] == .replaced(.copy))
@@ -50,7 +50,7 @@ import Testing
         #expect(try view.text(view.blob("{}")) == "{}")
     }
 
-    @Test func `a blob that somebody made writable is not linked`() throws {
+    @Test func `invariant 10: a blob that somebody made writable is not linked`() throws {
         view.directory.bytes(view.blob("{}").utf8).withCPath { _ = chmod($0, 0o644) }
         let result = try view.place(files)
         #expect(result.placements["config.json"] == .placed(.copy))
