@@ -9,10 +9,7 @@ import Testing
 /// Invariant 2: durable before visible.
 @Suite struct DurabilityTests {
     private let fixture: StoreFixture
-    private static let manifestPath: String = {
-        guard let bytes = try? manifest("m", "1", "one", "two").encoded() else { return "" }
-        return "refs/model/m/1.\(bytes.withUnsafeBytes { SHA256.hash($0) }.hex).json"
-    }()
+    private static let manifestPath = path(of: try? manifest("m", "1", "one", "two"))
     private static let blobs = ["one", "two"].map { text in
         let hex = SHA256.hash(text).hex
         return "blobs/sha256/\(hex.prefix(2))/\(hex)"
@@ -20,6 +17,11 @@ import Testing
 
     init() throws {
         fixture = try StoreFixture()
+    }
+
+    private static func path(of manifest: Manifest?) -> String {
+        guard let bytes = try? manifest?.encoded() else { return "" }
+        return "refs/model/m/1.\(bytes.withUnsafeBytes { SHA256.hash($0) }.hex).json"
     }
 
     /// The calls of a store that is made, filled and committed to.
@@ -106,15 +108,17 @@ import Testing
         let before = fixture.operations.calls.filter { $0.kind != .syncDirectory }
         #expect(try fixture.blobs().count == 1)
         fixture.operations.repair()
-        #expect(try writer.commit(manifest("m", "1", "one")) == .committed)
+        let manifest = try manifest("m", "1", "one")
+        #expect(try writer.commit(manifest) == .committed)
         let made = [
             Call(kind: .makeDirectory, path: "blobs"), Call(kind: .makeDirectory, path: "blobs/sha256"),
             Call(kind: .syncDirectory, path: ""), Call(kind: .syncDirectory, path: "blobs"),
         ]
         let model = DurabilityModel(
             made + before + fixture.operations.calls,
-            needs: [DurabilityTests.manifestPath: [DurabilityTests.blobs[0]]]
+            needs: [DurabilityTests.path(of: manifest): [DurabilityTests.blobs[0]]]
         )
+        #expect(try fixture.paths().contains(DurabilityTests.path(of: manifest)))
         #expect(model.violations.isEmpty, "\(model.violations)")
     }
 }

@@ -27,6 +27,8 @@ struct Call: Hashable, Sendable {
     var path = ""
     var to = ""
     var inode: UInt64 = 0
+    /// It was not performed.
+    var hasFailed = false
 }
 
 /// The system's operations, recorded, counted, and spoilt as a test says; with a server clock that the test moves.
@@ -39,6 +41,10 @@ final class ScriptedOperations: StoreOperations {
         case lose(Int32)
         /// The process ends before it: nothing is performed from here on.
         case stop
+        /// A listing that does not show the last of its names, so many of them.
+        case hide(Int)
+        /// A read of which a bit arrives changed.
+        case flip
     }
 
     /// What it fails with once the process has ended.
@@ -48,6 +54,8 @@ final class ScriptedOperations: StoreOperations {
         var calls: [Call] = []
         var count = 0
         var isStopped = false
+        /// The store's; the first that is opened.
+        var root: LocalPath?
         var paths: [UInt64: String] = [:]
         var serverAhead: Duration = .zero
         var modified: [UInt64: Duration] = [:]
@@ -86,8 +94,13 @@ final class ScriptedOperations: StoreOperations {
     // MARK: - The operations
 
     func openRoot(_ path: LocalPath) throws(SystemFailure) -> OwnedDescriptor {
+        let isRoot = state.withLock { state in
+            state.root = state.root ?? path
+            return state.root == path
+        }
         let descriptor = try run(Call(kind: .openRoot)) { () throws(SystemFailure) in try base.openRoot(path) }
-        remember(descriptor, "")
+        // The other one that is opened by its path is the root's parent.
+        remember(descriptor, isRoot ? "" : "..")
         return descriptor
     }
 
@@ -146,9 +159,11 @@ final class ScriptedOperations: StoreOperations {
     }
 
     func names(in directory: OwnedDescriptor) throws(SystemFailure) -> [[UInt8]] {
-        try run(Call(kind: .names, path: path(directory))) { () throws(SystemFailure) in
-            try base.names(in: directory)
-        }
+        let call = Call(kind: .names, path: path(directory))
+        let fault = fault(for: call)
+        let names = try run(call, fault) { () throws(SystemFailure) in try base.names(in: directory) }
+        guard case .hide(let count) = fault else { return names }
+        return names.sorted { $0.lexicographicallyPrecedes($1) }.dropLast(count)
     }
 
     func status(_ name: StoreName, in directory: OwnedDescriptor) throws(SystemFailure) -> FileStatus {
@@ -166,9 +181,11 @@ final class ScriptedOperations: StoreOperations {
         into buffer: UnsafeMutableRawBufferPointer,
         at offset: UInt64
     ) throws(SystemFailure) -> Int {
-        try run(Call(kind: .read, inode: inode(file))) { () throws(SystemFailure) in
-            try base.read(file, into: buffer, at: offset)
-        }
+        let call = Call(kind: .read, inode: inode(file))
+        let fault = fault(for: call)
+        let count = try run(call, fault) { () throws(SystemFailure) in try base.read(file, into: buffer, at: offset) }
+        if fault == .flip, count > 0 { buffer[0] ^= 1 }
+        return count
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, to file: OwnedDescriptor, at offset: UInt64) throws(SystemFailure) {
@@ -249,14 +266,42 @@ final class ScriptedOperations: StoreOperations {
     }
 
     private func run<R>(_ call: Call, _ body: () throws(SystemFailure) -> R) throws(SystemFailure) -> R {
-        let fault = state.withLock { state -> Fault? in
+        try run(call, fault(for: call), body)
+    }
+
+    /// Counts and records the call.
+    private func fault(for call: Call) -> Fault? {
+        state.withLock { state in
             if state.isStopped { return .stop }
             state.count += 1
             if records { state.calls.append(call) }
             return state.script(call, state.count)
         }
+    }
+
+    private func run<R>(
+        _ call: Call,
+        _ fault: Fault?,
+        _ body: () throws(SystemFailure) -> R
+    ) throws(SystemFailure) -> R {
+        do throws(SystemFailure) {
+            return try perform(call, fault, body)
+        } catch {
+            if case .lose = fault { throw error }
+            state.withLock { state in
+                if let index = state.calls.lastIndex(of: call) { state.calls[index].hasFailed = true }
+            }
+            throw error
+        }
+    }
+
+    private func perform<R>(
+        _ call: Call,
+        _ fault: Fault?,
+        _ body: () throws(SystemFailure) -> R
+    ) throws(SystemFailure) -> R {
         switch fault {
-        case nil: return try body()
+        case nil, .hide, .flip: return try body()
         case .fail(let number): throw SystemFailure(call.kind.rawValue, number)
         case .lose(let number):
             _ = try body()

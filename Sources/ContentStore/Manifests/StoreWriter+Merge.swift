@@ -74,12 +74,12 @@ extension StoreWriter {
 }
 
 extension ContentStore {
-    /// Moves a manifest whose bytes are not those of its name into the quarantine.
+    /// Moves a manifest whose bytes are not those of its name into the quarantine. Its directory is the caller's to sync:
+    /// the good one comes next.
     func setAside(manifest: ManifestFileName, _ entry: StoreEntry) throws(SluiceError) {
         guard let (file, _) = try files.open(entry) else { return }
         let found = try files.digest(of: file, pool: BufferPool(retained: 1), entry.path).finalized()
         guard found != manifest.digest else { return }
         try quarantine(entry, file, expected: manifest.digest, found: found.hex, origin: entry.path)
-        try files.syncDirectory(entry.directory)
     }
 }
