@@ -149,6 +149,29 @@ import Testing
         #expect(try fixture.inode(blob) == inode)
     }
 
+    @Test func `invariant 5: what a listing and stat show is not believed, only what opens`() throws {
+        try writer.put("one", pool: fixture.pool)
+        fixture.operations.spoil { call, _ in
+            call.kind == .open && call.path == StoreFixture.blobPath("one") ? .fail(ENOENT) : nil
+        }
+        #expect(try writer.commit(manifest("m", "1", "one")) == .missing([SHA256.hash("one")]))
+        #expect(try !fixture.paths().contains { $0.hasPrefix("refs/") })
+    }
+
+    @Test func `invariant 5: the pins of a commit are written before it looks at its blobs`() throws {
+        try writer.put("one", pool: fixture.pool)
+        let other = try StoreWriter(store, tool: "other")
+        let pins = Locked<[BlobKey]>([])
+        fixture.operations.spoil { [store] call, _ in
+            guard call.kind == .open, call.path == StoreFixture.blobPath("one") else { return nil }
+            let lease = try? ContentStore.open(store.path).lease(of: other.id, at: StoreTime(nanoseconds: 0))
+            pins.withLock { $0 += lease?.lease.pins ?? [] }
+            return nil
+        }
+        #expect(try other.commit(manifest("m", "1", "one")) == .committed)
+        #expect(pins.withLock { $0.count } == 2)
+    }
+
     @Test func `invariant 5: a blob that was removed during a commit is reported, not forgotten`() throws {
         try writer.put("one", pool: fixture.pool)
         let path = fixture.directory.bytes("store/\(try fixture.blobs()[0])".utf8)

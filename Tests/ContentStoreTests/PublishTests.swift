@@ -24,6 +24,7 @@ import Testing
         #expect(try fixture.blobs() == [path])
         #expect(try fixture.directory.read("store/\(path)".utf8) == Array("hello".utf8))
         #expect(try store.open(digest)?.links == 1)
+        #expect(try FileStatus(fixture.directory.bytes("store/\(path)".utf8)).permissions == 0o444)
         try writer.end()
         #expect(try fixture.paths() == [path, "sluice-store.json"])
     }
@@ -68,6 +69,13 @@ import Testing
         #expect(try writer.put("complete", pool: fixture.pool) == [.published])
         #expect(try fixture.mismatches().isEmpty)
         #expect(try fixture.paths().count { $0.hasPrefix("quarantine/") } == 2)
+    }
+
+    @Test func `invariant 1: a rotten blob of the right length gives way to a proven copy`() throws {
+        try writer.put("complete", pool: fixture.pool)
+        try fixture.flip(fixture.blobs()[0], bit: 5)
+        #expect(try writer.put("complete", pool: fixture.pool) == [.published])
+        #expect(try fixture.mismatches().isEmpty && fixture.quarantine().count == 1)
     }
 
     @Test func `invariant 1: a file that is shorter than what was hashed is never published`() throws {
@@ -117,6 +125,16 @@ import Testing
         #expect(try fixture.blobs().isEmpty)
         // On EIO the bytes are in doubt and go; on a full disk the partial is kept.
         #expect(try fixture.paths().contains { $0.hasSuffix(".part") } == (number != EIO))
+    }
+
+    @Test(arguments: [EIO, ENOSPC, EDQUOT])
+    func `invariant 2: what close would report publishes nothing`(number: Int32) throws {
+        let blob = try writer.arrived("x", pool: fixture.pool)
+        try writer.pin([blob.digest])
+        fixture.operations.spoil { call, _ in call.kind == .flush ? .fail(number) : nil }
+        let outcome = try writer.publish([blob])[0]
+        #expect(try failure { _ = try outcome.get() }.retry == (number == EIO ? .restart : .park))
+        #expect(try fixture.blobs().isEmpty)
     }
 
     @Test func `a pipe or a link under a blob's name is not followed`() throws {

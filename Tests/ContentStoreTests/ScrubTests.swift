@@ -56,6 +56,21 @@ import Testing
         #expect(report.isSound && report.blobs.count == 1)
     }
 
+    @Test func `invariant 9: a bit that flips on the way is not the disk's`() async throws {
+        _ = try fixture.fill(["one"])
+        let inode = try fixture.inode(StoreFixture.blobPath("one"))
+        let reads = Locked(0)
+        fixture.operations.spoil { call, _ in
+            guard call.kind == .read, call.inode == inode else { return nil }
+            return reads.withLock { reads in
+                reads += 1
+                return reads == 1 ? .flip : nil
+            }
+        }
+        #expect(try await fixture.scrub().isSound)
+        #expect(try fixture.quarantine().isEmpty && reads.withLock { $0 } == 2)
+    }
+
     @Test(arguments: [EIO, ESTALE, EACCES])
     func `what cannot be read is reported and left alone`(number: Int32) async throws {
         _ = try fixture.fill(["one", "two"])
@@ -189,6 +204,23 @@ import Testing
         // No blob twice in one pass.
         let read = fixture.operations.calls.filter { $0.kind == .openDirect }.map(\.path)
         #expect(read.count == 8 && Set(read).count == 8)
+    }
+
+    @Test func `invariant 9: a scrub goes on at the blob where it stopped, in the midst of a directory`() async throws {
+        let texts = (0..<2000).map { "text \($0)" }.filter { SHA256.hash($0).hex.hasPrefix("a0") }.prefix(4)
+        _ = try fixture.fill(Array(texts))
+        var options = StoreFixture.careful
+        // One blob a run.
+        options.rate = ByteCount(1)
+        options.maxDuration = .nanoseconds(1)
+        var report = try await fixture.scrub(options)
+        for _ in 0..<20 where !report.isComplete {
+            fixture.advance(by: .seconds(60))
+            report = try await fixture.scrub(options)
+        }
+        #expect(report.isComplete && report.blobs.count == texts.count && texts.count == 4)
+        let read = fixture.operations.calls.filter { $0.kind == .openDirect }.map(\.path)
+        #expect(read == texts.map { StoreFixture.blobPath($0) }.sorted())
     }
 
     @Test func `the directory whose last look is longest ago comes first`() async throws {

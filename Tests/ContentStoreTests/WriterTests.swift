@@ -26,6 +26,9 @@ import Testing
         #expect(skew.isTooLarge)
         #expect(skew.local.age(at: skew.server) > .seconds(7000))
         #expect(skew.description.contains("\(skew.server)") && skew.description.contains("\(skew.local)"))
+        // What was only written may have this machine's time until it is written back.
+        let stamped = fixture.operations.calls.split { $0.kind == .create }.last?.map(\.kind)
+        #expect(stamped == [.write, .touch, .statusOfFile, .unlink])
         // Writers go on, and are told.
         _ = try StoreWriter(store, tool: "test")
         #expect(fixture.notices.withLock { $0.contains { if case .clockSkew = $0 { true } else { false } } })
