@@ -157,10 +157,11 @@ class Host:
     def _find(self, parent, name):
         return self._node(os.open(self._actual(parent, name), os.O_PATH | os.O_NOFOLLOW, dir_fd=parent.descriptor))
 
-    def _entry(self, node):
+    def _entry(self, node, entries=None):
         node.lookups += 1
         attributes = self._attributes(node)
-        return wire.ENTRY.pack(node.number, 0, *self._split(self.traits.entries, self.traits.attributes)) + attributes
+        believed = self.traits.entries if entries is None else entries
+        return wire.ENTRY.pack(node.number, 0, *self._split(believed, self.traits.attributes)) + attributes
 
     @staticmethod
     def _split(*times):
@@ -279,7 +280,9 @@ class Host:
         name = self._name(body[8:])
         if self.traits.link_errno:
             raise OSError(getattr(errno, self.traits.link_errno), "no hard links")
-        with self._ruled("link", parent, name):
+        with self._ruled("link", parent, name) as hit:
+            if hit and hit.do == "pretend":
+                return self._entry(node, entries=0)
             os.link(node.path, name, dst_dir_fd=parent.descriptor, follow_symlinks=True)
         return self._entry(node)
 

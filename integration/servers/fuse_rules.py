@@ -46,11 +46,11 @@ def personality(name, options):
 
 
 class Rule:
-    """One fault. `op`: an operation's name; `do`: fail, lose (done, the answer says otherwise), and for readdir also
-    empty and short (the last name is missing). `path`: pattern of the path below the root. The first `after` that fit
+    """One fault. `op`: an operation's name; `do`: fail, lose (done, the answer says otherwise), for link also pretend
+    (not done, the answer says it was), and for readdir empty and short (the last name is missing). `path`: pattern of the path below the root. The first `after` that fit
     pass, then each `every`-th is hit, `times` of them at most."""
 
-    ACTIONS = ("fail", "lose", "empty", "short")
+    ACTIONS = ("fail", "lose", "pretend", "empty", "short")
 
     def __init__(self, op, do="fail", error="EIO", path="*", after=0, every=1, times=None):
         if do not in self.ACTIONS:

@@ -25,6 +25,7 @@ from .process import wait_until
 
 SHUTDOWN = 0x8004587D
 LOG_FLUSH, NO_LOG_FLUSH = 1, 2
+FIEMAP, FIEMAP_SYNC = 0xC020660B, 1
 FORMAT = {
     "ext4": ["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard,lazy_itable_init=0"],
     "xfs": ["mkfs.xfs", "-q", "-f", "-K"],
@@ -53,7 +54,7 @@ class LoopFs:
         self.kind, self.options = kind, options
         self._size = int(size[:-1]) << UNITS[size[-1]]
         self._words = FORMAT[kind] + (["-N", str(inodes)] if inodes else [])
-        self._device = None
+        self._device = self._image = None
         self._mounted = False
 
     def __enter__(self):
@@ -63,8 +64,8 @@ class LoopFs:
         folder = "/dev/shm" if os.path.isdir("/dev/shm") else None
         image, name = tempfile.mkstemp(prefix=f"sluice-{os.getpid()}-", suffix=".img", dir=folder)
         try:
+            self._image = image
             os.truncate(image, self._size)
-            os.close(image)
             subprocess.run([*self._words, name], check=True, stdout=subprocess.DEVNULL)
             self._device = subprocess.run(["losetup", "--find", "--show", name], check=True,
                                           stdout=subprocess.PIPE, text=True).stdout.strip()
@@ -78,6 +79,8 @@ class LoopFs:
             subprocess.run(["umount", "--lazy", self.path], check=True)
         if self._device:
             subprocess.run(["losetup", "--detach", self._device], check=True)
+        if self._image is not None:
+            os.close(self._image)
 
     def _mount(self):
         options = ["-o", self.options] if self.options else []
@@ -98,6 +101,16 @@ class LoopFs:
                    f"unmounting {self.path}", seconds=20)
         self._mounted = False
         self._mount()
+
+    def rot(self, path, at):
+        """Flips a bit on the disk where byte `at` of a file is; what memory has of the file stays as it was."""
+        request = bytearray(struct.pack("<QQIIII", at, 1, FIEMAP_SYNC, 0, 1, 0) + bytes(56))
+        with open(path, "rb") as file:
+            fcntl.ioctl(file, FIEMAP, request)
+        logical, physical = struct.unpack_from("<QQ", request, 32)
+        place = physical + at - logical
+        byte, = os.pread(self._image, 1, place)
+        os.pwrite(self._image, bytes([byte ^ 1]), place)
 
     def cuts(self):
         """Whether this kernel can cut the power of such a file system."""

@@ -26,6 +26,10 @@ class Store:
         """Digest to path, of every name under blobs/."""
         return {path.name: path for path in (self.root / "blobs/sha256").glob("*/*")}
 
+    def condemned(self):
+        """The same of what is in the trash: readers find it there, and whoever needs it links it back."""
+        return {path.name: path for path in (self.root / "trash").glob("*/*")}
+
     def wrong_names(self):
         """Names under blobs/ whose bytes are not what the name says."""
         return [name for name, path in self.blobs().items()

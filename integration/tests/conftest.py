@@ -34,6 +34,10 @@ def pytest_addoption(parser):
     parser.addoption("--s3", default="weed", help="the real S3 server: weed, rclone, minio, or an endpoint URL with AWS_*")
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "invariant(number): holds one of the store's ten invariants (decision 0003)")
+
+
 @pytest.fixture
 def payload():
     """payload(size, seed=0) -> Content: .bytes() .sha256() .md5() .views(a, b) .write_to(path)."""

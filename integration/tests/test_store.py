@@ -70,6 +70,7 @@ def test_published_content_that_is_there_is_not_fetched_by_another_machine(sluic
     assert store.tree("second") == store.tree("first")
 
 
+@pytest.mark.invariant(3)
 def test_unknown_content_is_read_once_and_kept_once(sluice, another_sluice, store, origin, payload):
     sluice.ok("cp", origin.add("/first.bin", size=SIZE, seed=4), store.at("first") + "/")
     url = origin.add("/m.bin", size=SIZE, seed=4)
@@ -165,6 +166,7 @@ def test_files_and_trees_are_removed_and_their_blobs_collected(sluice, store, pa
     assert not [path for path in (store.root / "trash").rglob("*") if path.is_file() and path.name != "last.json"]
 
 
+@pytest.mark.invariant(5)
 def test_what_was_condemned_comes_back_for_whoever_needs_it(sluice, store, payload, tmp_path):
     path = payload(SIZE, 3).write_to(tmp_path / "f")
     sluice.ok("cp", path, store.at("keep", "g"), "--json")
@@ -178,6 +180,7 @@ def test_what_was_condemned_comes_back_for_whoever_needs_it(sluice, store, paylo
     store.check()
 
 
+@pytest.mark.invariant(1)
 def test_a_killed_copy_is_taken_up_where_it_stood(sluice, store, make_origin, payload):
     """kill -9 in the middle: nothing of it is visible, the next run fetches what is missing, nothing stays behind."""
     size = 48 * MIB
@@ -198,6 +201,7 @@ def test_a_killed_copy_is_taken_up_where_it_stood(sluice, store, make_origin, pa
     assert not [name for name in store.leftovers() if name.startswith(("tmp/", "claims/"))], store.leftovers()
 
 
+@pytest.mark.invariant(7)
 def test_a_dead_ones_claim_stops_nobody(sluice, another_sluice, store, make_origin, payload):
     """The first is killed while it fetches; the second, on the same host, does not wait for its lease to run out."""
     origin = make_origin(rate=4 * MIB)
@@ -230,6 +234,7 @@ def test_two_at_once_fetch_each_blob_once(sluice, another_sluice, store, make_s3
     store.check()
 
 
+@pytest.mark.invariant(1)
 def test_bytes_that_are_not_what_was_published_go_into_the_quarantine(sluice, store, s3_fault, payload):
     s3_fault.put("bucket", "m", payload(SIZE, 1), headers={"x-amz-meta-sluice-sha256": payload(SIZE, 2).sha256()})
     result = sluice("cp", "s3://bucket/m", store.at("t") + "/", endpoint=s3_fault.endpoint)
@@ -237,6 +242,7 @@ def test_bytes_that_are_not_what_was_published_go_into_the_quarantine(sluice, st
     assert not store.blobs() and not store.manifests()
 
 
+@pytest.mark.invariant(9)
 def test_a_rotten_blob_is_not_handed_out(sluice, store, payload, tmp_path):
     sluice.ok("cp", payload(SIZE, 1).write_to(tmp_path / "f"), store.at("t") + "/")
     blob = store.blobs()[payload(SIZE, 1).sha256()]
@@ -317,6 +323,7 @@ def test_a_dead_process_does_not_keep_the_store_from_an_exclusive_collection(slu
     sluice.ok("cas", "gc", "--exclusive", "--force", store)
 
 
+@pytest.mark.invariant(1)
 def test_a_rotten_blob_gives_way_to_a_proven_copy(sluice, store, payload, tmp_path):
     sluice.ok("cp", payload(SIZE, 1).write_to(tmp_path / "f"), store.at("t") + "/")
     blob = store.blobs()[payload(SIZE, 1).sha256()]

@@ -27,6 +27,7 @@ def fill(sluice, store, origin, payload, count=24):
     return {f"{seed}.bin": payload(40_000 + seed, seed).sha256() for seed in range(count)}
 
 
+@pytest.mark.invariant(9)
 @pytest.mark.parametrize("seed", range(3))
 def test_every_flipped_bit_is_found_once_kept_and_healed(sluice, store, origin, payload, seed):
     """The scrub is killed at random moments, and started again until it comes to its end."""
@@ -61,6 +62,8 @@ def test_every_flipped_bit_is_found_once_kept_and_healed(sluice, store, origin, 
     assert len(list((store.root / "quarantine").iterdir())) == 10, "evidence is never removed"
 
 
+@pytest.mark.invariant(6)
+@pytest.mark.invariant(9)
 def test_a_damaged_manifest_is_set_aside_and_stops_collections(sluice, store, origin, payload, tmp_path):
     expected = fill(sluice, store, origin, payload, 3)
     manifest = next((store.root / "refs").glob("*/*/*.json"))
@@ -76,6 +79,7 @@ def test_a_damaged_manifest_is_set_aside_and_stops_collections(sluice, store, or
     store.check()
 
 
+@pytest.mark.invariant(9)
 def test_repair_takes_good_copies_from_a_directory_and_never_rotten_ones(sluice, store, origin, payload, tmp_path):
     expected = fill(sluice, store, origin, payload, 4)
     lost = sorted(store.blobs())[:2]
@@ -110,6 +114,7 @@ def test_du_adds_up(sluice, store, payload, tmp_path):
     assert after["unreferenced_bytes"] == MIB
 
 
+@pytest.mark.invariant(8)
 def test_the_same_answers_without_the_local_index(sluice, store, origin, payload):
     """Whatever is kept on this machine may go, or be damaged: the directory is the truth (invariant 8)."""
     fill(sluice, store, origin, payload, 5)

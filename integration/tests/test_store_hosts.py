@@ -78,6 +78,7 @@ def test_two_hosts_copy_the_same_files_at_once(share, make_s3_fault, payload, pe
     assert body_bytes(server) <= 1.1 * 20 * MIB, f"{body_bytes(server) / MIB:.1f} MiB came"
 
 
+@pytest.mark.invariant(7)
 @pytest.mark.parametrize("locks", ["always", "refused"])
 def test_locks_make_no_difference(share, make_s3_fault, payload, locks):
     """Invariant 7: granted to everybody, or to nobody."""
@@ -100,6 +101,7 @@ assert bytes(data) == first and os.fstat(file.fileno()).st_nlink == 1
 """
 
 
+@pytest.mark.invariant(3)
 @pytest.mark.parametrize("personality", ["nfs3", "local"])
 def test_a_mapped_blob_is_not_disturbed_by_who_publishes_it_again(share, payload, tmp_path, personality):
     """Invariant 3: the inode stays, and the reader lives."""
@@ -125,6 +127,8 @@ def test_a_mapped_blob_is_not_disturbed_by_who_publishes_it_again(share, payload
     share.check()
 
 
+@pytest.mark.invariant(6)
+@pytest.mark.invariant(7)
 @pytest.mark.parametrize("minutes", [60, -60])
 def test_hosts_whose_clocks_differ_by_an_hour(share, make_s3_fault, payload, minutes):
     """Acceptance 4: copies are right all the same; who has the wrong clock does not collect, and says which it is."""
@@ -159,6 +163,7 @@ LISTINGS = {
 }
 
 
+@pytest.mark.invariant(6)
 @pytest.mark.parametrize("every", [1, 2, 3])
 @pytest.mark.parametrize("listing", LISTINGS)
 def test_a_collection_believes_no_single_listing(share, payload, tmp_path, listing, every):
@@ -178,6 +183,7 @@ def test_a_collection_believes_no_single_listing(share, payload, tmp_path, listi
     share.check()
 
 
+@pytest.mark.invariant(6)
 @pytest.mark.parametrize("error", ["ENOENT", "EIO", "ESTALE"])
 def test_a_listing_that_fails_is_no_empty_one(share, payload, tmp_path, error):
     """readdir(3) takes ENOENT for the end of a directory; a server may say it for a moment."""
@@ -192,6 +198,7 @@ def test_a_listing_that_fails_is_no_empty_one(share, payload, tmp_path, error):
     assert len(share.truth.blobs()) == 1
 
 
+@pytest.mark.invariant(4)
 @pytest.mark.parametrize("error", ["EIO", "EEXIST"])
 @pytest.mark.parametrize("op", ["link", "rename", "create", "mkdir", "unlink"])
 def test_a_lost_answer_is_no_lie(share, payload, tmp_path, op, error):
@@ -211,6 +218,7 @@ def test_a_lost_answer_is_no_lie(share, payload, tmp_path, op, error):
     share.check()
 
 
+@pytest.mark.invariant(1)
 def test_another_host_takes_over_from_one_that_crashed(share, make_s3_fault, payload):
     """The machine dies with bytes that it had not sent: nothing wrong is visible, and the other host needs no help."""
     share, server = share("nfs3"), make_s3_fault()

@@ -108,6 +108,7 @@ class Ward:
             assert not self.store.tree(tree), f"{tree} came back\n{result}"
 
 
+@pytest.mark.invariant(2)
 @pytest.mark.timeout(300 + 3 * CUTS)
 @pytest.mark.parametrize("kind", DISKS)
 def test_nothing_that_was_reported_is_lost(another_sluice, loop_fs, tmp_path, payload, kind):
@@ -135,6 +136,7 @@ int fdatasync(int file) { (void)file; return 0; }
 """
 
 
+@pytest.mark.invariant(2)
 def test_a_program_that_does_not_sync_is_found_out(another_sluice, loop_fs, tmp_path, payload):
     """The same cuts over a program whose fsync(2) does nothing: this test bed would notice."""
     (tmp_path / "shim.c").write_text(SHIM)

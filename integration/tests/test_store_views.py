@@ -57,6 +57,7 @@ def test_a_tree_comes_out_the_way_that_is_asked_for(sluice, store, tree, payload
     store.check()
 
 
+@pytest.mark.invariant(10)
 def test_what_will_be_written_is_never_a_name_of_a_blob(sluice, store, tree, payload, tmp_path):
     sluice.ok("cas", "checkout", "--writable", tree, tmp_path / "out")
     before = digests(store)
@@ -86,6 +87,7 @@ def test_a_link_in_the_destination_leads_nowhere(sluice, store, tree, tmp_path):
     assert result.rc == 1 and not list((tmp_path / "elsewhere").iterdir()), str(result)
 
 
+@pytest.mark.invariant(10)
 def test_a_view_can_be_treated_badly_and_the_store_is_well(sluice, store, tree, tmp_path):
     """chmod, rm -rf and writes by somebody who is not the blobs' owner."""
     sluice.ok("cas", "checkout", "--link", "hardlink", tree, tmp_path / "out")
@@ -117,6 +119,7 @@ def hub_cache(tmp_path):
     return tmp_path / "theirs", weights
 
 
+@pytest.mark.invariant(10)
 def test_the_hubs_own_library_reads_a_view_offline_and_clears_it_without_harm(sluice, store, hub_cache, tmp_path):
     cache, weights = hub_cache
     before = read_tree(cache)
