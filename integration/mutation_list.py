@@ -295,7 +295,7 @@ VIEWS_AND_SINKS = [
     _value("index: another store's file", f"{STORE}/Index/AlternateFile.swift",
            "BlobKey(bytes, at: AlternateFile.magic.count) == store", "true", "AlternateIndexTests"),
     _value("index: damaged", f"{STORE}/Index/AlternateFile.swift",
-           "BlobKey(SHA256.hash(body)) == BlobKey(bytes, at: body.count)", "true", "AlternateIndexTests"),
+           "reader.isWhole", "true", "AlternateIndexTests"),
     _value("index: of yesterday", f"{STORE}/Index/AlternateIndex.swift", "kept.manifests == names", "true",
            "AlternateIndexTests"),
     _value("sink: what the tree says is there", "Sources/Sinks/CAS/CASTarget.swift",
