@@ -29,7 +29,7 @@ HEAVY := ContentStoreTests
 
 # One build directory: nothing here may run beside another target.
 .NOTPARALLEL:
-.PHONY: all demo test unit integration release install bench format lint asan tsan fuzz clean deps venv
+.PHONY: all demo test unit integration mutations release install bench format lint asan tsan fuzz clean deps venv
 
 all: release
 
@@ -57,6 +57,9 @@ unit: deps  ## the Swift tests, in a debug build; warnings are errors (Package.s
 integration: venv release  ## the built binary against real servers and fault servers
 	$(SWIFT) build --product sigv4-oracle
 	integration/run $(PYTEST_FLAGS)
+
+mutations: venv  ## the store's tests, proven: one of them has to fail for each mutation of the source
+	SWIFT="$(SWIFT)" .venv/bin/python -m integration.mutations
 
 tsan: deps  ## threads: the suites that share memory, under ThreadSanitizer
 	$(SWIFT) build --build-tests --sanitize thread --scratch-path .build-tsan
@@ -92,4 +95,4 @@ venv:
 	@integration/setup.sh
 
 clean:
-	rm -rf .build .build-tsan .build-asan .build-fuzz .venv bench/results
+	rm -rf .build .build-tsan .build-asan .build-fuzz .build-mutations .venv bench/results

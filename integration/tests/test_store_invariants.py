@@ -4,6 +4,7 @@ Everything at once: eight writers on two hosts, a reader who believes nobody, an
 clocks that are worth nothing and a server that loses its answers. SLUICE_STORM=60: for how many seconds.
 """
 
+import errno
 import hashlib
 import json
 import mmap
@@ -47,9 +48,9 @@ class Reader(threading.Thread):
                 continue                    # .nfs…: a name that was removed while somebody had it open
             try:
                 found = sha((shard / name).read_bytes())
-            except (FileNotFoundError, OSError) as error:
+            except OSError as error:
                 # Condemned between the listing and the look.
-                if error.errno not in (2, 116):
+                if error.errno not in (errno.ENOENT, errno.ESTALE):
                     self.wrong.append(f"{name}: {error}")
                 continue
             if found != name:
