@@ -58,6 +58,9 @@ struct CASTarget: SinkTarget {
         return nil
     }
 
+    /// One that stays is void with its writer's lease.
+    func giveBack(_ digest: Digest) async { try? place().share.writer().release(digest) }
+
     private var pool: BufferPool { BufferPool(retained: 1) }
 
     func begin(_ plan: WritePlan) async throws -> any SinkSession {
