@@ -49,6 +49,26 @@ extension OwnedDescriptor {
         }
     }
 
+    /// Reserves room for a file of `size` bytes, so that a full disk is met before the first byte, not after the last.
+    /// Its length stays what was written.
+    package func reserve(_ size: UInt64) throws(SystemFailure) {
+        guard size > 0 else { return }
+        if try SystemFailure.check("fstatfs", { sluice_is_tmpfs(raw) }) == 1 { return try requireRoom(for: size) }
+        guard let count = Int64(exactly: size) else { throw SystemFailure("fallocate", EFBIG) }
+        do {
+            try SystemFailure.check("fallocate") { sluice_reserve(raw, count) }
+        } catch let error where [ENOTSUP, ENOSYS, EINVAL].contains(error.number) {
+            // fallocate(2): not every file system can; the write itself then meets the full disk.
+        }
+    }
+
+    /// On a tmpfs a reservation costs as much as writing the bytes, and spares nothing.
+    private func requireRoom(for size: UInt64) throws(SystemFailure) {
+        let written = try status().size
+        guard size > written, let room = FreeRoom(of: self) else { return }
+        if size - written > room.bytes.bytes { throw SystemFailure("fallocate", ENOSPC) }
+    }
+
     /// Writes all of `bytes`. `pwrite(2)`: "it is not an error if fewer bytes are transferred than requested".
     package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(SystemFailure) {
         var done = 0

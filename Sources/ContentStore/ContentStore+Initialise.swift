@@ -105,10 +105,12 @@ extension ContentStore {
         guard let name = randomName().appending(".init") else { return }
         let entry = StoreEntry(name, in: layout.staging)
         let file = try files.write(try StoreRecord.encode(marker), to: entry)
-        try checkLinks(entry, StoreEntry(name, in: layout.blobs), files)
-        // Another host's marker is as good.
-        if try !files.publish(entry, file, to: StoreEntry(StoreMarker.name, in: layout.root)) {
-            try files.remove(entry)
+        try files.orRemove(entry) { () throws(SluiceError) in
+            try checkLinks(entry, StoreEntry(name, in: layout.blobs), files)
+            // Another host's marker is as good.
+            if try !files.publish(entry, file, to: StoreEntry(StoreMarker.name, in: layout.root)) {
+                try files.remove(entry)
+            }
         }
         try files.syncDirectory(layout.root)
     }

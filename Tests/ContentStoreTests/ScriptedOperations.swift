@@ -8,7 +8,7 @@ import Synchronization
 struct Call: Hashable, Sendable {
     enum Kind: String, Hashable, Sendable, CaseIterable {
         case openRoot, makeRoot, openDirectory, open, create, makeDirectory, names, status, statusOfFile, read, write
-        case clone, setMode, touch, sync, flush, syncDirectory, link, renameWithoutReplacing, rename, unlink
+        case reserve, clone, setMode, touch, sync, flush, syncDirectory, link, renameWithoutReplacing, rename, unlink
         case removeDirectory, openDirect, dropCache
 
         /// Whether a later look at the directory could tell that it happened.
@@ -193,6 +193,12 @@ final class ScriptedOperations: StoreOperations {
             try base.write(bytes, to: file, at: offset)
         }
         stamp(file, bytes: true)
+    }
+
+    func reserve(_ size: UInt64, for file: OwnedDescriptor) throws(SystemFailure) {
+        try run(Call(kind: .reserve, inode: inode(file))) { () throws(SystemFailure) in
+            try base.reserve(size, for: file)
+        }
     }
 
     func clone(_ source: OwnedDescriptor, into target: OwnedDescriptor) throws(SystemFailure) {

@@ -99,6 +99,82 @@ import Testing
         #expect(try leases(writer).count == 1)
     }
 
+    // MARK: - Whether a writer's process is over
+
+    private func lease(of process: pid_t, boot: String? = nil) throws -> Lease {
+        let mine = Lease.ofThisProcess(StoreName("w"), tool: "test", timeToLive: .seconds(3600), pins: [])
+        return Lease(
+            writer: mine.writer,
+            host: mine.host,
+            boot: boot ?? mine.boot,
+            process: Int(process),
+            tool: mine.tool,
+            timeToLive: mine.timeToLive,
+            pins: []
+        )
+    }
+
+    /// A process that sleeps, under a name of the test's choice.
+    private func sleeper(named name: String) throws -> pid_t {
+        let path = fixture.directory.bytes(name.utf8)
+        try fixture.directory.link(name, to: "/bin/sleep")
+        var id: pid_t = 0
+        let spawned = path.withCPath { path in
+            var arguments: [UnsafeMutablePointer<CChar>?] = [strdup(path), strdup("100"), nil]
+            defer { for argument in arguments { free(argument) } }
+            return posix_spawn(&id, path, nil, nil, &arguments, nil)
+        }
+        #expect(spawned == 0)
+        return id
+    }
+
+    /// proc(5) has the name in parentheses before the state: one that looks like a state is none.
+    @Test(arguments: ["sleep", "a) Z (b", ") Z 1 (", "Z"])
+    func `a process is over once it is dead, also before its parent has asked for it`(name: String) async throws {
+        let id = try sleeper(named: name)
+        #expect(try !lease(of: id).isOver)
+        kill(id, SIGSTOP)
+        #expect(try !lease(of: id).isOver, "it only sleeps")
+        kill(id, SIGKILL)
+        // waitid(2) with WNOWAIT: "leave the child in a waitable state".
+        var information = siginfo_t()
+        #expect(waitid(P_PID, id_t(id), &information, WEXITED | WNOWAIT) == 0)
+        #expect(kill(id, 0) == 0, "its number is still taken")
+        #expect(try lease(of: id).isOver)
+        for boot in ["another", ""] { #expect(try !lease(of: id, boot: boot).isOver, "of others nothing is known") }
+        #expect(waitpid(id, nil, 0) == id)
+        #expect(try lease(of: id).isOver)
+        #expect(try !lease(of: getpid()).isOver)
+    }
+
+    @Test func `a zombie's claim, partial and lease are void at once`() async throws {
+        let digest = SHA256.hash("x")
+        let dead = try StoreWriter(store, tool: "dead")
+        #expect(try dead.claim(digest) == .mine)
+        let partial = try dead.stage()
+        try partial.write(chunk("half"), at: 0)
+        let id = try sleeper(named: "sleep")
+        // As if that process had written it.
+        let path = try #require(try fixture.paths().first { $0.hasPrefix("leases/") })
+        let text = String(decoding: try #require(try fixture.directory.read("store/\(path)".utf8)), as: UTF8.self)
+        try fixture.write(path, text.replacing("\"pid\":\(getpid())", with: "\"pid\":\(id)"))
+        let other = try StoreWriter(store, tool: "other")
+        #expect(try other.claim(digest) == .held(by: dead.id))
+        #expect(try other.takeUp(partial.record) == nil)
+        var options = CollectionOptions()
+        options.isExclusive = true
+        let collector = try StoreWriter(store, tool: "gc")
+        try other.end()
+        await #expect(throws: SluiceError.self) { try await Collector(collector, options).run() }
+        kill(id, SIGKILL)
+        var information = siginfo_t()
+        #expect(waitid(P_PID, id_t(id), &information, WEXITED | WNOWAIT) == 0)
+        #expect(try collector.claim(digest) == .mine)
+        #expect(try collector.takeUp(partial.record) != nil)
+        _ = try await Collector(collector, options).run()
+        #expect(waitpid(id, nil, 0) == id)
+    }
+
     // MARK: - Claims
 
     @Test func `invariant 7: one live writer brings a blob, and a dead one's claim is taken over`() throws {

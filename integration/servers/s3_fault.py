@@ -134,15 +134,14 @@ class S3Fault(RawServer):
 
     def put(self, bucket, key, content, headers=None, checksum=None):
         """Stores an object directly. `content`: bytes or a content.Content. Returns the stored object."""
-        data = [content] if isinstance(content, (bytes, bytearray)) else content.views(0, content.size)
-        item = operations.object_from_views(self, key, data, headers, checksum)
+        item = operations.stored_object(self, key, content, headers, checksum)
         with self.lock:
             self.buckets[bucket].put(item)
         return item
 
     def put_keys(self, bucket, keys, size=0):
         """Many objects for listing tests, without bodies of their own (they read as zeros)."""
-        segment = operations.Segment(None, size, zero=True)
+        segment = operations.Segment(size=size)
         with self.lock:
             self.buckets[bucket].put_many([
                 operations.Object(key, size, [operations.Slice(segment, 0, size)], '"%032x"' % index, {})

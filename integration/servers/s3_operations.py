@@ -75,7 +75,7 @@ def receive(call):
         size = int(declared) if declared else call.request.content_length
         body.drain()
         sums = {body.algorithm: body.expected} if body.expected else {}
-        return [Slice(Segment(None, size, zero=True), 0, size)], size, f'"{uuid.uuid4().hex}"', sums
+        return [Slice(Segment(size=size), 0, size)], size, f'"{uuid.uuid4().hex}"', sums
     segment = Segment(server.directory)
     try:
         for view in body.views():
@@ -283,16 +283,22 @@ def delete_tagging(call):
     return Answer(204)
 
 
-def object_from_views(server, key, data, headers=None, algorithm=None):
-    """A stored object made by a test: `data` is an iterable of buffers."""
-    segment, digest = Segment(server.directory), hashlib.md5()
-    for view in data:
-        segment.file.write(view)
-        segment.size += len(view)
-        digest.update(view)
-    segment.close()
+def stored_object(server, key, content, headers=None, algorithm=None):
+    """A stored object made by a test: of bytes, or of a content.Content, which takes no room."""
+    if isinstance(content, (bytes, bytearray)):
+        segment = Segment(server.directory, len(content))
+        segment.file.write(content)
+        segment.close()
+    else:
+        segment = Segment(size=content.size, content=content)
     slices = [Slice(segment, 0, segment.size)]
-    etag = f'"{digest.hexdigest()}"' if server.etags == "md5" else f'"{uuid.uuid4().hex}"'
+    if server.etags == "md5":
+        digest = hashlib.md5()
+        for view in views(slices):
+            digest.update(view)
+        etag = f'"{digest.hexdigest()}"'
+    else:
+        etag = f'"{uuid.uuid4().hex}"'
     sums = {algorithm: checksums.of(algorithm, views(slices))} if algorithm else {}
     return Object(key, segment.size, slices, etag, {"content-type": "binary/octet-stream", **(headers or {})}, sums,
                   "FULL_OBJECT" if sums else None)

@@ -12,11 +12,12 @@ from .s3_error import S3Error
 
 
 class Segment:
-    """One stored body. Its file goes when the last slice of it goes."""
+    """One stored body: in a file, which goes when the last slice of it goes; or `content` (content.Content), which is
+    made when it is read; or zeros."""
 
-    def __init__(self, directory, size=0, zero=False):
-        self.size, self.path = size, None
-        if not zero:
+    def __init__(self, directory=None, size=0, content=None):
+        self.size, self.path, self.content = size, None, content
+        if directory is not None:
             handle, self.path = tempfile.mkstemp(dir=directory)
             self.file = os.fdopen(handle, "wb", buffering=0)
 
@@ -33,7 +34,7 @@ class Segment:
 
 @dataclasses.dataclass
 class Slice:
-    """`length` bytes of a segment from `offset`. A segment without a file (discard mode) reads as zeros."""
+    """`length` bytes of a segment from `offset`."""
 
     segment: Segment
     offset: int
@@ -41,6 +42,9 @@ class Slice:
 
     def views(self, size=1 << 20):
         left, at = self.length, self.offset
+        if self.segment.content is not None:
+            yield from self.segment.content.views(at, at + left)
+            return
         if self.segment.path is None:
             zeros = bytes(min(size, left))
             while left:

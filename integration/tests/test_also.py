@@ -1,7 +1,8 @@
 """One read, many sinks: `cp SRC DST --also DST2 --also DST3` (issue 3, acceptance line 9).
 
 Every byte is counted where it is served. The sinks are a directory, a second one, and the S3 fault server, which can
-be slow, refuse at half time, or take no connection at all.
+be slow, refuse at half time, or take no connection at all; and a content store, a server and a directory, each of which
+refuses in its turn.
 
 SLUICE_ALSO=2G: the size of the acceptance list instead of 64 MiB. `-s` shows the figures.
 """
@@ -12,6 +13,8 @@ import time
 
 import pytest
 
+from ..servers.store_check import Store
+from .full_disk import Disk
 from .queue_view import until
 from .routes_under_fire import sized
 
@@ -121,6 +124,73 @@ def test_one_sink_refuses_half_way(sluice, origin, s3_fault, copies, payload):
     assert copies.hold("m.bin", payload(SIZE, 3)), str(result)
     assert origin.bytes_sent("/m.bin") - SIZE // 2 in LOOK, str(result)
     assert sorted(ends(result).values()) == ["done", "skipped", "skipped"], str(result)
+
+
+class Sinks:
+    """A store, an S3 server and a directory, the first and the last on disks of their own."""
+
+    tree = "t"
+
+    def __init__(self, sluice, s3_fault, small_disk):
+        self.s3 = s3_fault
+        self.disks = {name: Disk(small_disk(f"{(SIZE >> 20) + 16}M")) for name in ("store", "directory")}
+        self.store, self.directory = Store(self.disks["store"].path / "store"), self.disks["directory"].path
+        sluice.ok("cas", "init", self.store)
+        self.words = [self.store.at(self.tree) + "/", "--also", "s3://bucket/", "--also", f"{self.directory}/"]
+        self.targets = {"store": self.store.at(self.tree, "m.bin"), "s3": "s3://bucket/m.bin",
+                        "directory": f"{self.directory}/m.bin"}
+
+    def held(self):
+        """The sinks that hold it, and the digests that they hold."""
+        held = {"store": self.store.tree(self.tree).get("m.bin")}
+        item, path = self.s3.object("bucket", "m.bin"), self.directory / "m.bin"
+        held["s3"] = item and item.sha256()
+        held["directory"] = digest(path) if path.exists() else None
+        return {name: found for name, found in held.items() if found}
+
+    def refuse(self, name):
+        """From now on this one has no room."""
+        if name == "s3":
+            self.s3.fault("UploadPart", {"do": "error", "status": 507, "code": "QuotaExceeded"})
+        else:
+            self.disks[name].leave("bytes", 0)
+
+    def relent(self, name):
+        if name == "s3":
+            self.s3.clear_faults()
+        else:
+            self.disks[name].clear()
+
+
+@pytest.mark.parametrize("name", ["store", "s3", "directory"])
+def test_each_sink_refuses_half_way_in_turn(sluice, make_origin, s3_fault, small_disk, payload, name):
+    """Acceptance line 9: two proven copies; the third goes on alone, and fetches only what it has not."""
+    origin = make_origin(rate=SIZE // 4, send_buffer=256 << 10)
+    url = origin.add("/m.bin", size=SIZE, seed=30)
+    sinks, wanted = Sinks(sluice, s3_fault, small_disk), payload(SIZE, 30).sha256()
+    # One lane: no part is in flight, and so lost, beside the one that is refused.
+    words = ["cp", "--json", "--connections", "1", url, *sinks.words]
+    running = sluice.popen(*words, endpoint=s3_fault.endpoint)
+    until(lambda: origin.bytes_sent("/m.bin") > SIZE // 2, "half of it was served")
+    sinks.refuse(name)
+    result = running.wait(600)
+    others = {other: wanted for other in sinks.targets if other != name}
+    assert result.rc == 1 and sinks.held() == others, str(result)
+    sinks.store.check()
+    assert origin.bytes_sent("/m.bin") == SIZE, str(result)
+    assert ends(result) == {sinks.targets[other]: "done" for other in others} | {sinks.targets[name]: "parked"}
+    (row,) = [row for row in sluice.ok("queue", "list", "--all", "--json").events if row["state"] == "parked"]
+    assert 0 < row["done"] < SIZE, row
+
+    sinks.relent(name)
+    origin.requests.clear()
+    again = sluice.ok(*words, endpoint=s3_fault.endpoint, timeout=600)
+    print(f"{name}: {SIZE >> 20} MiB served once in {result.seconds:.1f} s, {row['done'] >> 20} MiB were in the third "
+          f"sink, {origin.bytes_sent('/m.bin') >> 20} MiB served for it later")
+    assert sinks.held() == others | {name: wanted}, str(again)
+    sinks.store.check()
+    assert origin.bytes_sent("/m.bin") - (SIZE - row["done"]) in LOOK, f"{row}\n{again}"
+    assert ends(again) == {target: "done" if key == name else "skipped" for key, target in sinks.targets.items()}
 
 
 def test_one_copy_is_retried_alone(sluice, origin, s3_fault, copies, payload):

@@ -1,15 +1,25 @@
-"""Content stores: what goes in comes out, each blob once, and nothing that is there is fetched again."""
+"""Content stores: what goes in comes out, each blob once, and nothing that is there is fetched again.
+
+SLUICE_TREE=5G: the tree of the acceptance list instead of 64 MiB. `-s` shows the figures.
+"""
 
 import hashlib
+import os
+import signal
+import subprocess
 import time
 
 import pytest
 
+from .queue_view import until
+from .routes_under_fire import sized
 from .test_dedupe import body_bytes
 from .test_routes import MIB, finished
 from .test_trees import contents, make_tree, read_tree
 
 SIZE = 12 * MIB + 5
+TREE = sized(os.environ.get("SLUICE_TREE", "64M"))
+SMALL_FILES = 200
 
 
 def sha(data):
@@ -81,6 +91,58 @@ def test_unknown_content_is_read_once_and_kept_once(sluice, another_sluice, stor
     assert body_bytes(origin) == SIZE and finished(result)[0]["state"] == "done", str(result)
     assert store.blobs()[payload(SIZE, 4).sha256()].stat().st_ino == inode, "the blob was replaced"
     assert len(store.blobs()) == 1 and not store.leftovers()
+
+
+@pytest.fixture
+def big_tree(make_s3_fault, payload):
+    """big_tree(recorded) -> a server with a tree of TREE bytes below p/: a few large objects and many small ones."""
+    def make(recorded):
+        # Tags that are no digests: only what is recorded tells what an object is.
+        server = make_s3_fault(etags="random")
+        sizes = [TREE // 20] * 18 + [TREE // 10 // SMALL_FILES] * SMALL_FILES
+        for seed, size in enumerate(sizes):
+            content = payload(size, seed)
+            headers = {"x-amz-meta-sluice-sha256": content.sha256()} if recorded else {}
+            server.put("bucket", f"p/{seed % 7}/{seed}", content, headers=headers)
+        return server, {f"{seed % 7}/{seed}": payload(size, seed).sha256() for seed, size in enumerate(sizes)}
+    return make
+
+
+@pytest.mark.timeout(300 + TREE // MIB)
+def test_a_tree_whose_digests_are_published_comes_once(sluice, another_sluice, store, big_tree):
+    """Acceptance 6: the second copy moves no body byte and takes no block, from another home and under another name."""
+    server, digests = big_tree(recorded=True)
+    first = sluice.ok("cp", "-r", "s3://bucket/p/", store.at("first"), endpoint=server.endpoint, timeout=600)
+    sent, blocks, names = body_bytes(server), store.disk_blocks(), store.blobs()
+    server.requests.clear()
+    second = another_sluice("other").ok("cp", "-r", "s3://bucket/p/", store.at("second"), endpoint=server.endpoint)
+    print(f"{TREE >> 20} MiB, {len(digests)} objects: {sent} bytes in {first.seconds:.1f} s; the second copy "
+          f"{body_bytes(server)} bytes, {store.disk_blocks() - blocks} blocks, {second.seconds:.2f} s "
+          f"({second.seconds * 1000 / len(digests):.2f} s for 1,000 files), CPU {second.cpu:.2f} s")
+    assert body_bytes(server) == 0, str(second)
+    assert (store.disk_blocks(), store.blobs()) == (blocks, names)
+    assert store.tree("first") == store.tree("second") == digests
+    assert not store.missing() and not store.leftovers()
+
+
+@pytest.mark.timeout(300 + TREE // MIB)
+def test_a_tree_without_published_digests_is_read_once_and_kept_once(sluice, another_sluice, store, big_tree):
+    """Acceptance 6: one read of the source each time, and no second copy."""
+    server, digests = big_tree(recorded=False)
+    sluice.ok("cp", "-r", "s3://bucket/p/", store.at("first"), endpoint=server.endpoint, timeout=600)
+    blocks, names = store.disk_blocks(), {name: path.stat().st_ino for name, path in store.blobs().items()}
+    server.requests.clear()
+    # One connection: several help one another at the end, and a few bytes come twice.
+    result = another_sluice("other").ok("cp", "-r", "--connections", "1", "s3://bucket/p/", store.at("second"),
+                                        endpoint=server.endpoint, timeout=600)
+    total = sum(item.size for item in server.buckets["bucket"].objects.values())
+    print(f"{TREE >> 20} MiB, {len(digests)} objects without digests: {body_bytes(server)} of {total} bytes read again, "
+          f"{store.disk_blocks() - blocks} blocks, {result.seconds:.1f} s")
+    assert body_bytes(server) == total, str(result)
+    assert store.disk_blocks() == blocks
+    assert {name: path.stat().st_ino for name, path in store.blobs().items()} == names, "blobs were replaced"
+    assert store.tree("first") == store.tree("second") == digests
+    assert not store.missing() and not store.leftovers()
 
 
 def test_a_demanded_digest_is_looked_for_before_the_first_byte(sluice, store, origin, payload):
@@ -213,6 +275,92 @@ def test_a_dead_ones_claim_stops_nobody(sluice, another_sluice, store, make_orig
     running.kill()
     assert (store.root / "claims" / digest).exists()
     another_sluice("other").ok("cp", "--sha256", digest, url, store.at("b") + "/", timeout=25)
+    store.check()
+
+
+@pytest.fixture
+def unreaped(sluice):
+    """unreaped(*words, endpoint=) starts the program as a child of the harness that nobody asks for when it ends."""
+    started = []
+
+    def start(*words, endpoint=None):
+        environment = sluice.environment(endpoint=endpoint)
+        started.append(subprocess.Popen([sluice.binary, *map(str, words)], env=environment, cwd=sluice.work,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        return started[-1].pid
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def state_of(process):
+    """R, S, Z, …: what /proc says of it."""
+    with open(f"/proc/{process}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()[0].decode()
+
+
+def test_a_dead_process_that_nobody_asked_for_is_dead(unreaped, sluice, another_sluice, store, make_origin, payload):
+    """Killed and not reaped, its number still answers kill(2): its claim and its lease are void, its partial is used."""
+    origin = make_origin(rate=4 * MIB, send_buffer=256 << 10)
+    url, digest = origin.add("/m.bin", size=SIZE, seed=7), payload(SIZE, 7).sha256()
+    process = unreaped("cp", "--sha256", digest, url, store.at("a") + "/")
+    until(lambda: origin.bytes_sent() > 8 * MIB, "most of it was served")
+    assert sluice("cas", "gc", "--exclusive", "--force", store).rc == 1, "it is alive"
+    os.kill(process, signal.SIGSTOP)
+    until(lambda: state_of(process) == "T", "it stands")
+    assert sluice("cas", "gc", "--exclusive", "--force", store).rc == 1, "it only sleeps"
+    os.kill(process, signal.SIGKILL)
+    until(lambda: state_of(process) == "Z", "it is dead")
+    os.kill(process, 0)
+    assert (store.root / "claims" / digest).exists()
+    # Longer than a copy takes, shorter than a claim without progress is heeded.
+    another_sluice("other").ok("cp", "--sha256", digest, url, store.at("b") + "/", timeout=25)
+    before = origin.bytes_sent()
+    sluice.ok("cp", "--sha256", digest, url, store.at("a") + "/", timeout=25)
+    assert origin.bytes_sent() - before <= 1, "the blob was there: one byte is what a look costs"
+    sluice.ok("cas", "gc", "--exclusive", "--force", store)
+    assert state_of(process) == "Z"
+    store.check()
+
+
+def test_the_partial_of_a_dead_process_that_nobody_asked_for_is_taken_up(unreaped, sluice, store, make_origin, payload):
+    size = 48 * MIB
+    origin = make_origin(rate=16 * MIB, send_buffer=256 << 10)
+    url = origin.add("/m.bin", size=size, seed=6)
+    process = unreaped("cp", "--connections", "1", url, store.at("t") + "/")
+    until(lambda: origin.bytes_sent() > 40 * MIB, "most of it was served")
+    os.kill(process, signal.SIGKILL)
+    until(lambda: state_of(process) == "Z", "it is dead")
+    origin.requests.clear()
+    sluice.ok("cp", "--connections", "1", url, store.at("t") + "/")
+    assert state_of(process) == "Z" and origin.bytes_sent() < size * 3 // 4, origin.bytes_sent()
+    assert store.tree("t") == {"m.bin": payload(size, 6).sha256()}
+    assert not [name for name in store.leftovers() if name.startswith("tmp/")], store.leftovers()
+
+
+@pytest.mark.parametrize("failure", ["refused", "gone", "other bytes"])
+def test_a_transfer_that_fails_gives_its_claim_back(sluice, another_sluice, store, make_origin, make_s3_fault, payload,
+                                                    failure):
+    """One file of many fails while the others go on for long: who wants its blob does not wait for that process."""
+    origin = make_origin(rate=MIB)
+    content = payload(40_000 if failure == "other bytes" else SIZE, 7)
+    good = make_origin().add("/m.bin", size=content.size, seed=7)
+    bad = origin.add("/bad.bin", size=content.size, seed=8 if failure == "other bytes" else 7)
+    status = {"refused": 403, "gone": 404}.get(failure)
+    # The first look is answered, the read is not.
+    if status:
+        origin.fault("/bad.bin", {"do": "status", "status": status, "when": {"request": {"from": 1, "to": 99}}})
+    words = ["cp", "--sha256", content.sha256()]
+    long_one = origin.add("/long.bin", size=60 * MIB, seed=9)
+    sluice.ok("add", *words[1:], bad, store.at("a") + "/")
+    sluice.ok("add", long_one, store.at("a") + "/")
+    running = sluice.popen("run", "--json")
+    until(lambda: "failed" in running.output_so_far(), "the one failed")
+    assert running.running
+    another_sluice("other").ok(*words, good, store.at("b") + "/", timeout=20)
+    assert running.running and not (store.root / "claims" / content.sha256()).exists()
+    running.kill()
     store.check()
 
 

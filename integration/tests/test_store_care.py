@@ -59,7 +59,8 @@ def test_every_flipped_bit_is_found_once_kept_and_healed(sluice, store, origin, 
     assert store.tree("t") == expected
     store.check()
     sluice.ok("cas", "verify", store)
-    assert len(list((store.root / "quarantine").iterdir())) == 10, "evidence is never removed"
+    # A scrub that was killed before it moved the bytes may have left a record of its own beside them.
+    assert all(path.exists() and path.with_name(path.name + ".json").exists() for path in kept), "evidence is removed"
 
 
 @pytest.mark.invariant(6)

@@ -15,8 +15,8 @@ package final class Collector: Sendable {
 
     let store: ContentStore
     let options: CollectionOptions
-    private let writer: StoreWriter
-    private let gate: Gate
+    private let writer: StoreWriter?
+    let gate: Gate
 
     var files: StoreFiles { store.files }
 
@@ -32,90 +32,67 @@ package final class Collector: Sendable {
         self.gate = gate
     }
 
+    /// One of a store that has no room for a lease, nor for anything else: to empty the trash takes none. It pins nothing,
+    /// so it is as safe; only that it is at work is nowhere to be seen.
+    package init(
+        withoutLease store: ContentStore,
+        _ options: CollectionOptions = CollectionOptions(),
+        gate: @escaping Gate = { _ in }
+    ) {
+        self.store = store
+        writer = nil
+        self.options = options
+        self.gate = gate
+    }
+
     /// - Throws: `.leased` if another one is at work; `.unconfirmed`, `.badAnswer`, `.unsupported`, `.fileSystem` if
     ///   anything is in doubt: nothing was removed then that was not condemned long before.
     package func run() async throws -> CollectionReport {
-        // Only for economy: two at once are as safe as one.
-        if case .held(let holder) = try writer.claim(Collector.lock) {
-            throw SluiceError(
-                .leased,
-                object: store.path.description,
-                "another collection is at work (writer \(holder))",
-                remedy: "Wait for its end",
-                retry: .backoff
-            )
-        }
+        try store.checkWritable()
+        try claimTurn()
         // One that stays is void with its writer's lease; the collection's own outcome is the one to tell.
-        defer { try? writer.release(Collector.lock) }
-        let skew = try writer.clock.skew()
+        defer { try? writer?.release(Collector.lock) }
+        let skew = try store.clock(probingIn: writer?.staging).skew()
         if skew.isTooLarge { throw CollectionDoubt.clocks(skew).error(store.path.description) }
         var report = CollectionReport()
         try await gate(.begun)
         try await empty(now: skew.server, &report)
-        try await condemn(now: skew.server, &report)
+        do {
+            try await condemn(now: skew.server, &report)
+        } catch let error as SluiceError where error.code == .noSpace && !options.isDryRun {
+            // Roots were read without doubt by then. What dead writers left makes room for the next run.
+            try? sweep(now: skew.server, &report)
+            throw Collector.noRoom(error)
+        }
         if !options.isDryRun { try sweep(now: skew.server, &report) }
         return report
     }
 
-    // MARK: - The second phase, of earlier runs
-
-    private func empty(now: StoreTime, _ report: inout CollectionReport) async throws {
-        let runs = try store.trashRuns()
-        guard !runs.isEmpty else { return }
-        let roots = try readRoots(now: now)
-        try check(roots, roots, blobs: 1)
-        var old: [(run: StoreDirectory, key: BlobKey, size: ByteCount)] = []
-        let age = options.removeAfter(longestTimeToLive: roots.longestTimeToLive)
-        for run in runs {
-            let condemnedAt = try store.condemnedAt(run)
-            for (key, status) in try store.condemned(in: run) {
-                if roots.marked.contains(key) {
-                    try resurrect(key, from: run, &report)
-                } else if let condemnedAt, options.isExclusive || condemnedAt.age(at: now) > age {
-                    old.append((run, key, ByteCount(status.size)))
-                } else {
-                    report.waiting.add(ByteCount(status.size))
-                }
-            }
-        }
-        try await gate(.trashJudged)
-        // A manifest that came while the first were read.
-        let again = try readRoots(now: now, beside: roots)
-        try check(roots, again, blobs: 1)
-        for (run, key, _) in old where again.marked.contains(key) { try resurrect(key, from: run, &report) }
-        try await gate(.resurrected)
-        for (run, key, size) in old where !again.marked.contains(key) {
-            if !options.isDryRun { try files.remove(StoreEntry(.blob(key.digest), in: run)) }
-            report.removed.add(size)
-        }
-        if !options.isDryRun { for run in runs { try close(run) } }
-        try await gate(.emptied)
-    }
-
-    /// Links a condemned blob back and takes it out of the trash; if it is there again already, the latter only.
-    private func resurrect(_ key: BlobKey, from run: StoreDirectory, _ report: inout CollectionReport) throws {
-        let condemned = StoreEntry(.blob(key.digest), in: run)
-        guard let (file, status) = try files.open(condemned) else { return }
-        if !options.isDryRun {
-            try store.resurrect(condemned, file, key.digest)
-            try files.remove(condemned)
-        }
-        report.resurrected.add(ByteCount(status.size))
-    }
-
-    /// Removes the directory and the record of a run of which nothing is left.
-    private func close(_ run: StoreDirectory) throws(SluiceError) {
-        guard try files.names(in: run).isEmpty, let name = StoreName(run.path.baseName) else { return }
-        do throws(SystemFailure) {
-            try files.operations.removeDirectory(StoreEntry(name, in: store.layout.trash))
+    /// Only for economy: two at once are as safe as one, and a store without room for a claim is collected as well.
+    private func claimTurn() throws(SluiceError) {
+        let outcome: ClaimOutcome?
+        do throws(SluiceError) {
+            outcome = try writer?.claim(Collector.lock)
         } catch {
-            // Another collection was first, or a file that a client holds open is still named there (`.nfs…`).
-            if [ENOTEMPTY, EEXIST].contains(error.number) { return }
-            if error.number != ENOENT { throw SluiceError(error, "remove", object: run.path.description) }
+            guard error.code == .noSpace else { throw error }
+            return
         }
-        if let record = name.appending(TrashRecord.suffix) {
-            try files.remove(StoreEntry(record, in: store.layout.trash))
-        }
+        guard case .held(let holder) = outcome else { return }
+        throw SluiceError(
+            .leased,
+            object: store.path.description,
+            "another collection is at work (writer \(holder))",
+            remedy: "Wait for its end",
+            retry: .backoff
+        )
+    }
+
+    private static func noRoom(_ error: SluiceError) -> SluiceError {
+        var error = error
+        error.remedy =
+            "what is condemned is listed first, in a file and a directory: free that much, by sluice cas rm or outside "
+            + "the store, then run the command again"
+        return error
     }
 
     // MARK: - The first phase
@@ -196,18 +173,27 @@ package final class Collector: Sendable {
             blobs: plan.blobs,
             condemned: plan.candidates.map(\.key.hex)
         )
-        try put(record, StoreName("\(name)\(TrashRecord.suffix)"))
-        return try files.makeDirectory(name, in: store.layout.trash)
+        // Under its own name at once: before its directory is there it stands for nothing, and is swept.
+        let entry = trashEntry(name)
+        _ = try files.write(try StoreRecord.encode(record), to: entry)
+        return try files.orRemove(entry) { () throws(SluiceError) in
+            try files.makeDirectory(name, in: store.layout.trash)
+        }
     }
 
     private func remember(_ revisions: Int) throws(SluiceError) {
-        try put(LastCollection(version: StoreRecord.version, revisions: revisions), LastCollection.name)
+        if try store.lastCollection()?.revisions == revisions { return }
+        let last = LastCollection(version: StoreRecord.version, revisions: revisions)
+        // Its first name is that of a run's record without a directory: what stays of it is swept.
+        try files.put(
+            try StoreRecord.encode(last),
+            trashEntry(ContentStore.randomName()),
+            as: StoreEntry(LastCollection.name, in: store.layout.trash)
+        )
     }
 
-    private func put(_ record: some Encodable, _ name: StoreName) throws(SluiceError) {
-        let temporary = writer.temporary(".record")
-        let file = try files.write(try StoreRecord.encode(record), to: temporary)
-        try files.replace(temporary, file, to: StoreEntry(name, in: store.layout.trash))
+    private func trashEntry(_ run: StoreName) -> StoreEntry {
+        StoreEntry(StoreName("\(run)\(TrashRecord.suffix)"), in: store.layout.trash)
     }
 
     private func count(_ candidate: CollectionPlan.Candidate, _ report: inout CollectionReport) {
@@ -219,12 +205,12 @@ package final class Collector: Sendable {
 
     /// - Parameter earlier: a reading whose marks are still heeded: a manifest of it, which never changes, is counted and
     ///   not read again.
-    private func readRoots(now: StoreTime, beside earlier: CollectionRoots? = nil) throws(SluiceError)
+    func readRoots(now: StoreTime, beside earlier: CollectionRoots? = nil) throws(SluiceError)
         -> CollectionRoots
     {
         var roots = CollectionRoots()
         // Leases first: one that is given back meanwhile has its manifest published by then.
-        for lease in try store.leases(at: now) where lease.lease.writer != writer.id {
+        for lease in try store.leases(at: now) where lease.lease.writer != writer?.id {
             roots.add(lease, grace: options.condemnAfter)
         }
         try store.forEachManifestFile { (name, file, directory) throws(SluiceError) in
@@ -242,7 +228,7 @@ package final class Collector: Sendable {
         return roots
     }
 
-    private func check(_ first: CollectionRoots, _ again: CollectionRoots, blobs: Int) throws(SluiceError) {
+    func check(_ first: CollectionRoots, _ again: CollectionRoots, blobs: Int) throws(SluiceError) {
         let lost = try store.lostManifests()
         if !options.isForced, !lost.isEmpty {
             throw CollectionDoubt.lostManifests(lost).error(store.path.description)

@@ -26,6 +26,8 @@ extension BlobImporter {
         try writer.pin(candidates.compactMap(\.claimedBlob))
         var files: [Manifest.File] = []
         var group: [Member] = []
+        // Nobody would go on from what is not published when this ends by an error.
+        defer { drop(group) }
         var bytes: UInt64 = 0
         for candidate in candidates {
             try checkStopped()
@@ -48,7 +50,12 @@ extension BlobImporter {
             }
         }
         files += try publish(group, tell)
+        group = []
         return files.count == candidates.count ? files : nil
+    }
+
+    private func drop(_ group: [Member]) {
+        for case let staged? in group.map(\.arrival.staged) { drop(staged) }
     }
 
     private func publish(
@@ -77,8 +84,10 @@ extension BlobImporter {
             }
             switch outcome {
             case .success: files.append(member.file)
-            // Its bytes are not in the store, whatever was learnt of them.
-            case .failure: forget()
+            case .failure:
+                // Its bytes are not in the store, whatever was learnt of them.
+                forget()
+                if let staged = member.arrival.staged { drop(staged) }
             }
             let size = member.arrival.facts.size
             try tell(ImportedFile(location: member.location, size: size, outcome: outcome))

@@ -32,7 +32,16 @@ package final class BlobImporter {
     /// A file on its way: staged, or hashed only because the store has its bytes.
     struct Arrival {
         let facts: Facts
-        let staged: (blob: StagedBlob, mode: LinkMode)?
+        let staged: Staged?
+    }
+
+    /// A staged file, how it came to be, and the user's file that it came from, as that was.
+    struct Staged {
+        let blob: StagedBlob
+        let mode: LinkMode
+        let file: OwnedDescriptor
+        let status: FileStatus
+        let location: String
     }
 
     /// Files of one inode are read once, up to this many inodes.
@@ -92,7 +101,7 @@ package final class BlobImporter {
         do throws(SluiceError) {
             try check(candidate, arrival.facts, location)
         } catch {
-            if let (blob, mode) = arrival.staged { drop(blob, mode, file, status, location) }
+            if let staged = arrival.staged { drop(staged) }
             throw error
         }
         if known.count >= BlobImporter.remembered { known = [:] }
@@ -154,15 +163,16 @@ package final class BlobImporter {
         let ways = modes.ways(isSealed: true, writable: false)
         for mode in ways.open {
             guard let blob = try stage(mode, file, status, location) else { continue }
+            let staged = Staged(blob: blob, mode: mode, file: file, status: status, location: location)
             do throws(SluiceError) {
                 let facts =
                     mode == .copy
                     ? try copy(file, status, into: blob, git, location)
                     // A clone is hashed as it stands in the store; a file that is linked may still be written to.
                     : try hash(blob.file, mode == .reflink ? nil : status, git, location)
-                return Arrival(facts: facts, staged: (blob, mode))
+                return Arrival(facts: facts, staged: staged)
             } catch {
-                drop(blob, mode, file, status, location)
+                drop(staged)
                 throw error
             }
         }
@@ -190,16 +200,14 @@ package final class BlobImporter {
         }
     }
 
-    /// Gives a file up that is not what it should be; one that was linked is the user's, with the mode that it had.
-    private func drop(
-        _ blob: StagedBlob,
-        _ mode: LinkMode,
-        _ file: OwnedDescriptor,
-        _ status: FileStatus,
-        _ location: String
-    ) {
-        try? blob.discard()
-        if mode == .hardlink { try? writer.files.setMode(status.permissions, of: file, location) }
+    /// Gives a file up that is not what it should be, or was not published; one that was linked is the user's, with the
+    /// mode that it had.
+    func drop(_ staged: Staged) {
+        let before = staged.status
+        try? staged.blob.discard()
+        // With one name more than it had it has become a blob, although nobody could say so.
+        guard staged.mode == .hardlink, let now = try? staged.file.status(), now.links <= before.links else { return }
+        try? writer.files.setMode(before.permissions, of: staged.file, staged.location)
     }
 
     private func clone(_ file: OwnedDescriptor, _ location: String) throws(SluiceError) -> StagedBlob? {

@@ -72,14 +72,16 @@ extension StoreWriter {
         let target = StoreEntry(name.name, in: directory)
         let temporary = temporary(".manifest")
         let file = try files.write(bytes, to: temporary)
-        // Twice, should a damaged one stand in the way.
-        for _ in 0..<2 {
-            if try files.publish(temporary, file, to: target) { break }
-            guard let (present, _) = try files.read(target, limit: Manifest.limit), present != bytes else {
-                try files.remove(temporary)
-                break
+        try files.orRemove(temporary) { () throws(SluiceError) in
+            // Twice, should a damaged one stand in the way.
+            for _ in 0..<2 {
+                if try files.publish(temporary, file, to: target) { break }
+                guard let (present, _) = try files.read(target, limit: Manifest.limit), present != bytes else {
+                    try files.remove(temporary)
+                    break
+                }
+                try store.setAside(manifest: name, target)
             }
-            try store.setAside(manifest: name, target)
         }
         try files.syncDirectory(directory)
         return name
@@ -99,8 +101,7 @@ extension StoreWriter {
     package func point(_ branch: String, to name: RevisionName) throws(SluiceError) {
         let kind = try files.makeDirectory(name.kindDirectory, in: store.layout.heads)
         let directory = try files.makeDirectory(name.nameDirectory, in: kind)
-        let temporary = temporary(".head")
-        let file = try files.write(Array("\(name.revision)\n".utf8), to: temporary)
-        try files.replace(temporary, file, to: StoreEntry(StoreName(escaping: branch), in: directory))
+        let target = StoreEntry(try StoreName(escaping: branch), in: directory)
+        try files.put(Array("\(name.revision)\n".utf8), temporary(".head"), as: target)
     }
 }

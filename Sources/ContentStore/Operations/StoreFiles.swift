@@ -185,13 +185,33 @@ struct StoreFiles: Sendable {
         )
     }
 
-    /// Writes a whole file under a new name, with its bytes durable; its name is not yet.
+    /// Writes a whole file under a new name, with its bytes durable; its name is not yet. Nothing is left of one that
+    /// failed.
     func write(_ bytes: [UInt8], to entry: StoreEntry) throws(SluiceError) -> OwnedDescriptor {
         let file = try create(entry)
-        try attempt("write", entry.path) { () throws(SystemFailure) in try operations.write(bytes, to: file) }
-        try setMode(modes.record, of: file, entry.path)
-        try syncFile(file, entry.path)
-        return file
+        return try orRemove(entry) { () throws(SluiceError) in
+            try attempt("write", entry.path) { () throws(SystemFailure) in try operations.write(bytes, to: file) }
+            try setMode(modes.record, of: file, entry.path)
+            try syncFile(file, entry.path)
+            return file
+        }
+    }
+
+    /// Runs `body`, and removes what has the name `entry` if that fails: what was made for nothing must not fill a full
+    /// disk further.
+    func orRemove<R>(_ entry: StoreEntry, _ body: () throws(SluiceError) -> R) throws(SluiceError) -> R {
+        do throws(SluiceError) {
+            return try body()
+        } catch {
+            try? remove(entry)
+            throw error
+        }
+    }
+
+    /// Writes a record and renames it over whatever has the target's name.
+    func put(_ bytes: [UInt8], _ temporary: StoreEntry, as target: StoreEntry) throws(SluiceError) {
+        let file = try write(bytes, to: temporary)
+        try orRemove(temporary) { () throws(SluiceError) in try replace(temporary, file, to: target) }
     }
 
     /// Makes a file's bytes durable.

@@ -33,6 +33,8 @@ package protocol StoreOperations: Sendable {
         at offset: UInt64
     ) throws(SystemFailure) -> Int
     func write(_ bytes: UnsafeRawBufferPointer, to file: OwnedDescriptor, at offset: UInt64) throws(SystemFailure)
+    /// Reserves room for a file of `size` bytes; nothing where the file system cannot.
+    func reserve(_ size: UInt64, for file: OwnedDescriptor) throws(SystemFailure)
     /// Shares the extents of `source` where the file system can.
     func clone(_ source: OwnedDescriptor, into target: OwnedDescriptor) throws(SystemFailure)
     func setMode(_ mode: UInt32, of file: OwnedDescriptor) throws(SystemFailure)

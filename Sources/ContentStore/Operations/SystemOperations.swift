@@ -75,6 +75,8 @@ package struct SystemOperations: StoreOperations {
         try file.write(bytes, at: offset)
     }
 
+    package func reserve(_ size: UInt64, for file: OwnedDescriptor) throws(SystemFailure) { try file.reserve(size) }
+
     package func clone(_ source: OwnedDescriptor, into target: OwnedDescriptor) throws(SystemFailure) {
         try SystemFailure.check("clone") { sluice_clone(target.raw, source.raw) }
     }

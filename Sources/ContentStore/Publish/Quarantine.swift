@@ -63,7 +63,18 @@ extension ContentStore {
         _ record: QuarantineRecord
     ) throws(SluiceError) {
         guard let recordName = target.name.appending(QuarantineRecord.suffix) else { return }
-        _ = try files.write(try StoreRecord.encode(record), to: StoreEntry(recordName, in: layout.quarantine))
-        try files.replace(entry, file, to: target)
+        let about = StoreEntry(recordName, in: layout.quarantine)
+        _ = try files.write(try StoreRecord.encode(record), to: about)
+        do throws(SluiceError) {
+            try files.replace(entry, file, to: target)
+        } catch {
+            // It stays where it is, and nothing was set aside; if it cannot be found now, it may have been.
+            if let status = try? files.operations.status(of: file),
+                (try? files.status(entry))??.isSameFile(as: status) == true
+            {
+                try? files.remove(about)
+            }
+            throw error
+        }
     }
 }

@@ -27,6 +27,13 @@ package final class StagedBlob: Sendable {
         }
     }
 
+    /// Reserves room for all of its bytes: a full store is met before they are fetched.
+    package func reserve(_ size: UInt64) throws(SluiceError) {
+        try files.attempt("reserve room", entry.path) { () throws(SystemFailure) in
+            try files.operations.reserve(size, for: file)
+        }
+    }
+
     /// Makes it share the bytes of another file; false where the file systems cannot.
     package func clone(_ source: OwnedDescriptor) throws(SystemFailure) -> Bool { try file.clone(from: source) }
 

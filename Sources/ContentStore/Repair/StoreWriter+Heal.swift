@@ -32,7 +32,7 @@ extension StoreWriter {
                 guard wanted[staged.digest] != nil, !healed.contains(staged.digest) else {
                     return try staged.staged.discard()
                 }
-                _ = try publish([staged])[0].get()
+                try bring(staged)
                 healed.insert(staged.digest)
             }
         }
@@ -47,10 +47,15 @@ extension StoreWriter {
                 try staged.staged.discard()
                 continue
             }
-            _ = try publish([staged])[0].get()
+            try bring(staged)
             return true
         }
         return false
+    }
+
+    /// Nothing is left of one that cannot be published: the next repair copies it anew.
+    private func bring(_ blob: ArrivedBlob) throws(SluiceError) {
+        try files.orRemove(blob.staged.entry) { () throws(SluiceError) in _ = try publish([blob])[0].get() }
     }
 
     private func candidates(_ digest: Digest) throws(SluiceError) -> [StoreEntry] {
@@ -69,15 +74,17 @@ extension StoreWriter {
         _ pool: BufferPool
     ) throws(SluiceError) -> ArrivedBlob {
         let staged = try stage()
-        let hash: SHA256
-        if (try? files.operations.clone(source, into: staged.file)) != nil {
-            hash = try files.digest(of: staged.file, pool: pool, staged.entry.path)
-        } else {
-            hash = try files.digest(of: source, pool: pool, origin) { (chunk, offset) throws(SluiceError) in
-                try staged.write(chunk, at: offset)
+        return try files.orRemove(staged.entry) { () throws(SluiceError) in
+            let hash: SHA256
+            if (try? files.operations.clone(source, into: staged.file)) != nil {
+                hash = try files.digest(of: staged.file, pool: pool, staged.entry.path)
+            } else {
+                hash = try files.digest(of: source, pool: pool, origin) { (chunk, offset) throws(SluiceError) in
+                    try staged.write(chunk, at: offset)
+                }
             }
+            return ArrivedBlob(staged, digest: hash.finalized(), size: ByteCount(hash.count), origin: origin)
         }
-        return ArrivedBlob(staged, digest: hash.finalized(), size: ByteCount(hash.count), origin: origin)
     }
 
     // MARK: - The user's directory

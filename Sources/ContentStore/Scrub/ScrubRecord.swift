@@ -120,8 +120,7 @@ struct ScrubLedger: Sendable {
     }
 
     private func put(_ record: some Encodable, _ name: StoreName) throws(SluiceError) {
-        let temporary = writer.temporary(".scrub")
-        let file = try files.write(try StoreRecord.encode(record), to: temporary)
-        try files.replace(temporary, file, to: StoreEntry(name, in: directory))
+        let bytes = try StoreRecord.encode(record)
+        try files.put(bytes, writer.temporary(".scrub"), as: StoreEntry(name, in: directory))
     }
 }

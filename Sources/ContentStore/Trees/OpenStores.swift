@@ -117,7 +117,12 @@ package final class StoreShare: Sendable {
     /// - Throws: `.unsupported` if the store can only be read.
     package func writer() throws(SluiceError) -> StoreWriter {
         if let writer = state.withLock({ $0.writer }) { return writer }
-        let made = try StoreWriter(store, tool: tool)
+        let made: StoreWriter
+        do throws(SluiceError) {
+            made = try StoreWriter(store, tool: tool)
+        } catch {
+            throw store.noRoom(error)
+        }
         let first = state.withLock { state in
             if let writer = state.writer { return writer }
             state.writer = made

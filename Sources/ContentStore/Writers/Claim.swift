@@ -1,4 +1,3 @@
-import Glibc
 import SluiceBytes
 import SluicePipeline
 
@@ -31,14 +30,16 @@ extension StoreWriter {
         let temporary = temporary(".claim")
         let record = ClaimRecord(version: StoreRecord.version, writer: id.description)
         let file = try files.write(try StoreRecord.encode(record), to: temporary)
-        if try files.publish(temporary, file, to: target) { return .mine }
-        if let holder = try liveHolder(of: target) {
-            try files.remove(temporary)
-            return holder == id ? .mine : .held(by: holder)
+        return try files.orRemove(temporary) { () throws(SluiceError) in
+            if try files.publish(temporary, file, to: target) { return .mine }
+            if let holder = try liveHolder(of: target) {
+                try files.remove(temporary)
+                return holder == id ? .mine : .held(by: holder)
+            }
+            // Two may do this at once and both believe it: that costs bandwidth, no more.
+            try files.replace(temporary, file, to: target)
+            return .mine
         }
-        // Two may do this at once and both believe it: that costs bandwidth, no more.
-        try files.replace(temporary, file, to: target)
-        return .mine
     }
 
     func release(_ name: StoreName) throws(SluiceError) {
@@ -86,14 +87,5 @@ extension ContentStore {
             if let status { return BlobProgress(size: status.size, modified: status.modified) }
         }
         return nil
-    }
-
-    /// Free bytes and inodes, for people; nil if the file system does not say.
-    package var room: String? {
-        var space = statvfs()
-        guard fstatvfs(layout.root.descriptor.raw, &space) == 0 else { return nil }
-        let (product, overflow) = UInt64(space.f_bavail).multipliedReportingOverflow(by: UInt64(space.f_frsize))
-        let free = ByteCount(overflow ? .max : product)
-        return "\(free) (\(free.bytes) bytes) and \(space.f_favail) inodes free"
     }
 }

@@ -6,26 +6,64 @@ struct StoreClock: Sendable {
     static let name = StoreName("clock")
 
     let files: StoreFiles
-    /// Where the probe is made: the writer's own directory.
-    let directory: StoreDirectory
+    /// Where the probe is made: the writer's own directory. Nil: nothing is made.
+    let directory: StoreDirectory?
+    /// Stamped where no probe can be made: a file whose mtime means nothing.
+    var standIn: StoreEntry?
     let time: any TimeSource
 
     func now() throws(SluiceError) -> StoreTime {
+        guard let directory else { return try stamped(standIn) }
+        do throws(SluiceError) {
+            return try probe(in: directory)
+        } catch {
+            // A full store still has a present.
+            guard error.code == .noSpace, let now = try? stamped(standIn) else { throw error }
+            return now
+        }
+    }
+
+    private func probe(in directory: StoreDirectory) throws(SluiceError) -> StoreTime {
         let probe = StoreEntry(StoreClock.name, in: directory)
         let file = try files.create(probe)
-        let status = try files.attempt("read the server's clock with", probe.path) { () throws(SystemFailure) in
-            try files.operations.write([0], to: file)
-            // What was only written carries this machine's time until it is written back.
-            try files.operations.touch(file)
-            return try files.operations.status(of: file)
+        let now = try files.orRemove(probe) { () throws(SluiceError) in
+            try files.attempt("read the server's clock with", probe.path) { () throws(SystemFailure) in
+                try files.operations.write([0], to: file)
+                // What was only written carries this machine's time until it is written back.
+                return try stamp(file)
+            }
         }
         try files.remove(probe)
-        return StoreTime(modified: status)
+        return now
+    }
+
+    private func stamped(_ entry: StoreEntry?) throws(SluiceError) -> StoreTime {
+        guard let entry, let (file, _) = try files.open(entry) else {
+            throw SluiceError(.internalFault, "a clock without a file to stamp")
+        }
+        return try files.attempt("read the server's clock with", entry.path) { () throws(SystemFailure) in
+            try stamp(file)
+        }
+    }
+
+    private func stamp(_ file: OwnedDescriptor) throws(SystemFailure) -> StoreTime {
+        try files.operations.touch(file)
+        return StoreTime(modified: try files.operations.status(of: file))
     }
 
     func skew() throws(SluiceError) -> ClockSkew {
         let server = try now()
         let (local, overflow) = time.wallMilliseconds().multipliedReportingOverflow(by: 1_000_000)
         return ClockSkew(server: server, local: StoreTime(nanoseconds: overflow ? .max : local))
+    }
+}
+
+extension ContentStore {
+    /// The server's clock.
+    ///
+    /// - Parameter directory: of the writer who asks; nil if there is none.
+    func clock(probingIn directory: StoreDirectory?) -> StoreClock {
+        let marker = StoreEntry(StoreMarker.name, in: layout.root)
+        return StoreClock(files: files, directory: directory, standIn: marker, time: time)
     }
 }

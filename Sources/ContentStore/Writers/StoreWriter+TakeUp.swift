@@ -36,8 +36,15 @@ extension StoreWriter {
     /// Gives the lease back unless there are partials of use to a later process; they and the lease stay then, until the
     /// collection finds them forgotten.
     package func leave() throws(SluiceError) {
-        guard try files.knownNames(in: staging).allSatisfy({ $0.dropping(StoreWriter.partial) == nil }) else { return }
-        try end()
+        var keeps = false
+        for name in try files.knownNames(in: staging) {
+            if name.dropping(StoreWriter.partial) != nil {
+                keeps = true
+            } else {
+                try files.remove(StoreEntry(name, in: staging))
+            }
+        }
+        if !keeps { try end() }
     }
 
     private func reopen(_ entry: StoreEntry) throws(SluiceError) -> StagedBlob? {

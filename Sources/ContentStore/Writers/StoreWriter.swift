@@ -34,7 +34,7 @@ package final class StoreWriter: Sendable {
 
     var staging: StoreDirectory { state.withLock { $0.staging } }
 
-    var clock: StoreClock { StoreClock(files: files, directory: staging, time: store.time) }
+    var clock: StoreClock { store.clock(probingIn: staging) }
 
     /// Takes a lease that pins `pins`; do it before the first question whether a blob is there.
     ///
@@ -54,13 +54,13 @@ package final class StoreWriter: Sendable {
         state = Mutex(State(pins: Set(pins.map(BlobKey.init)), renewed: store.time.now(), staging: staging))
         do throws(SluiceError) {
             try write()
+            let skew = try clock.skew()
+            if skew.isTooLarge { store.files.notice(.clockSkew(skew)) }
         } catch {
             // A full disk: what was made for nothing must not fill it further.
-            try? store.files.operations.removeDirectory(StoreEntry(id, in: store.layout.staging))
+            try? end()
             throw error
         }
-        let skew = try clock.skew()
-        if skew.isTooLarge { store.files.notice(.clockSkew(skew)) }
     }
 
     /// Adds to what must not be collected; durable when it returns.
@@ -158,17 +158,20 @@ package final class StoreWriter: Sendable {
         let lease = Lease.ofThisProcess(id, tool: tool, timeToLive: timeToLive, pins: pins)
         let temporary = temporary(".lease")
         let file = try files.write(try lease.encoded(), to: temporary)
-        // Stamped by the server before anybody sees it.
-        try files.attempt("renew", temporary.path) { () throws(SystemFailure) in
-            try files.operations.touch(file)
+        try files.orRemove(temporary) { () throws(SluiceError) in
+            // Stamped by the server before anybody sees it.
+            try files.attempt("renew", temporary.path) { () throws(SystemFailure) in
+                try files.operations.touch(file)
+            }
+            try files.replace(temporary, file, to: StoreEntry(name, in: store.layout.leases))
         }
-        try files.replace(temporary, file, to: StoreEntry(name, in: store.layout.leases))
         state.withLock { state in
             state.file = file
             state.renewed = started
             state.written = pins
         }
     }
+
     /// The directory is swept with a lease that was forgotten: a writer that slept for days has lost what was in it.
     private func keepStaging() throws(SluiceError) {
         guard try files.status(StoreEntry(id, in: store.layout.staging)) == nil else { return }

@@ -300,6 +300,10 @@ public protocol SinkTarget: Sendable {
     /// - Parameter plan: with `expected`, and with `replaces` as `existing()` saw it.
     func link(_ plan: WritePlan, willWait: @Sendable () -> Void) async throws -> StoredObject?
 
+    /// Gives back what a `link` that found nothing has taken to keep others waiting: nothing is fetched after all. Must work
+    /// in a cancelled task.
+    func giveBack(_ digest: Digest) async
+
     /// Whether `serverSideCopy` may be possible, told without I/O: then the source's bytes are not asked for ahead.
     func mayCopyOnServer(from object: any SourceObject) -> Bool
 
@@ -326,6 +330,9 @@ extension SinkTarget {
 
     /// Sinks that know their objects by name only.
     public func link(_ plan: WritePlan, willWait: @Sendable () -> Void) async throws -> StoredObject? { nil }
+
+    /// Sinks that keep nobody waiting.
+    public func giveBack(_ digest: Digest) async {}
 
     /// Sinks that are no file system.
     public func beginSharing(_ source: any SourceObject, _ plan: WritePlan) async throws -> (any SinkSession)? { nil }
@@ -361,35 +368,4 @@ public protocol Sink: Sendable {
     ///   - known: what the state store says of sessions.
     /// - Throws: `SluiceError` when it cannot be told what is there.
     func cleanUp(olderThan: Duration, dryRun: Bool, known: KnownSessions) async throws -> CleanUpReport
-}
-
-/// What a state store says of the sessions that a clean-up finds.
-public struct KnownSessions: Sendable {
-    /// Whether a session record belongs to a transfer that may still go on from it.
-    public var isLive: @Sendable (_ record: [UInt8]) async throws -> Bool
-    /// Whether a session for the object at `target`, begun `age` ago (nil: unknown), is a dead one of ours. Asked where
-    /// a session bears no mark of its maker.
-    public var isOurs: @Sendable (_ target: String, _ age: Duration?) async throws -> Bool
-
-    /// What is known, from its parts.
-    public init(
-        isLive: @escaping @Sendable (_ record: [UInt8]) async throws -> Bool,
-        isOurs: @escaping @Sendable (_ target: String, _ age: Duration?) async throws -> Bool
-    ) {
-        self.isLive = isLive
-        self.isOurs = isOurs
-    }
-}
-
-/// What came of a clean-up.
-public struct CleanUpReport: Sendable {
-    /// What was removed, or would be.
-    public var removed: [String] = []
-    /// Sessions that are old enough, and not ours as far as is known.
-    public var foreign = 0
-    /// What could not be looked at or removed.
-    public var failures: [SluiceError] = []
-
-    /// A report of nothing.
-    public init() {}
 }

@@ -110,9 +110,15 @@ public struct TransferRunner: Sendable {
             return try await move(opened, snapshot, capabilities, expected: nil, replaces: replaces)
         }
         return try await oncePerDigest(expected, willWait: { willWait(opened) }) {
-            if let outcome = try await link(opened, expected, replaces) { return outcome }
-            if let outcome = try await takeStored(opened, expected) { return outcome }
-            return try await move(opened, snapshot, capabilities, expected: expected, replaces: replaces)
+            do {
+                if let outcome = try await link(opened, expected, replaces) { return outcome }
+                if let outcome = try await takeStored(opened, expected) { return outcome }
+                return try await move(opened, snapshot, capabilities, expected: expected, replaces: replaces)
+            } catch {
+                // Whoever waits for it may fare better; a later try asks anew.
+                await target.giveBack(expected)
+                throw error
+            }
         }
     }
 

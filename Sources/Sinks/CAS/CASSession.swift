@@ -40,7 +40,7 @@ final class CASSession: SinkSession {
         } catch {
             // On EIO what is in the file is in doubt.
             if error.retry == .restart { discard() }
-            throw error.code == .noSpace ? noRoom(error) : error
+            throw noRoom(error)
         }
     }
 
@@ -76,11 +76,12 @@ final class CASSession: SinkSession {
         do {
             let stored = target.stored(try await place.share.add(addition))
             phase.withLock { $0 = .added(stored) }
-            releaseClaim()
+            // One that stays is void with its writer's lease.
+            if let digest = plan.expected { try? writer.release(digest) }
             return stored
         } catch {
             if error.retry == .restart { discard() }
-            throw error.code == .noSpace ? noRoom(error) : error
+            throw noRoom(error)
         }
     }
 
@@ -95,19 +96,7 @@ final class CASSession: SinkSession {
         }
         guard wasWriting else { return }
         try? staged.discard()
-        releaseClaim()
     }
 
-    /// One that stays is void with its writer's lease.
-    private func releaseClaim() {
-        if let digest = plan.expected { try? writer.release(digest) }
-    }
-
-    private func noRoom(_ error: SluiceError) -> SluiceError {
-        var error = error
-        let needed = plan.size.map { "; \(ByteCount($0)) (\($0) bytes) needed" } ?? ""
-        error.message += needed + (place.share.store.room.map { ", \($0)" } ?? "")
-        error.remedy = "make room in the store (sluice cas gc \(place.share.store.path)), then run the command again"
-        return error
-    }
+    private func noRoom(_ error: SluiceError) -> SluiceError { place.share.store.noRoom(error.needing(plan.size)) }
 }

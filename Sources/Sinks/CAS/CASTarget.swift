@@ -58,20 +58,46 @@ struct CASTarget: SinkTarget {
         return nil
     }
 
+    /// One that stays is void with its writer's lease.
+    func giveBack(_ digest: Digest) async { try? place().share.writer().release(digest) }
+
     private var pool: BufferPool { BufferPool(retained: 1) }
 
     func begin(_ plan: WritePlan) async throws -> any SinkSession {
         let place = try place()
         let writer = try place.share.writer()
-        let staged: StagedBlob
-        if let record = plan.resume, let taken = try writer.takeUp(record) {
-            staged = taken
-        } else {
-            staged =
-                try plan.expected.map { (digest) throws(SluiceError) in try writer.stage(for: digest) }
-                ?? writer.stage()
+        do throws(SluiceError) {
+            let staged = try staged(plan, writer)
+            return CASSession(target: self, place: place, writer: writer, staged: staged, plan: plan)
+        } catch {
+            throw place.share.store.noRoom(error.needing(plan.size))
         }
-        return CASSession(target: self, place: place, writer: writer, staged: staged, plan: plan)
+    }
+
+    private func staged(_ plan: WritePlan, _ writer: StoreWriter) throws(SluiceError) -> StagedBlob {
+        if let record = plan.resume, let taken = try writer.takeUp(record) {
+            try reserve(taken, plan)
+            return taken
+        }
+        let made: StagedBlob
+        if let digest = plan.expected {
+            made = try writer.stage(for: digest)
+        } else {
+            made = try writer.stage()
+        }
+        do throws(SluiceError) {
+            try reserve(made, plan)
+        } catch {
+            try? made.discard()
+            throw error
+        }
+        return made
+    }
+
+    /// A store without room is met before the bytes are fetched, and not filled to its brim by what does not fit. A small
+    /// file is written at once.
+    private func reserve(_ staged: StagedBlob, _ plan: WritePlan) throws(SluiceError) {
+        if let size = plan.size, size > 1 << 20 { try staged.reserve(size) }
     }
 
     func beginSharing(_ source: any SourceObject, _ plan: WritePlan) async throws -> (any SinkSession)? {
@@ -85,7 +111,6 @@ struct CASTarget: SinkTarget {
             let staged = try writer.stage()
             let session = CASSession(target: self, place: place, writer: writer, staged: staged, plan: plan)
             if try staged.clone(original) { return session }
-            // The claim stays: this transfer is about to fetch the blob.
             try staged.discard()
             try place.share.clones.refuse(original, to: device)
             return nil

@@ -86,7 +86,7 @@ final class FileSession: SinkSession {
             discard()
             return SluiceError(failure, "write", object: target.location, retry: .restart)
         }
-        return target.spaceError(failure, "write", temporary.directory, needed: plan.size)
+        return SluiceError(failure, "write", object: target.location).needing(plan.size)
     }
 
     // MARK: - The end

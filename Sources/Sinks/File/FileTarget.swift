@@ -103,7 +103,7 @@ package struct FileTarget: SinkTarget {
             try group.clones.refuse(original, to: device)
             return nil
         } catch {
-            throw spaceError(error, "clone \(source.location)", directory, needed: plan.size)
+            throw SluiceError(error, "clone \(source.location)", object: location).needing(plan.size)
         }
     }
 
@@ -153,33 +153,16 @@ package struct FileTarget: SinkTarget {
                 isNew = true
             }
         } catch {
-            throw spaceError(error, "make a temporary file", directory, needed: plan.size)
+            throw SluiceError(error, "make a temporary file", object: location).needing(plan.size)
         }
         do {
             // A small file is written at once; reserving would only cost a call.
-            if let size = plan.size, size > 1 << 20 { try temporary.reserve(size) }
+            if let size = plan.size, size > 1 << 20 { try temporary.file.reserve(size) }
         } catch {
             // A fresh temporary holds nothing of worth; one that is resumed is kept for the next attempt.
             if isNew { try? temporary.remove() }
-            throw spaceError(error, "reserve room for the file", directory, needed: plan.size)
+            throw SluiceError(error, "reserve room for the file", object: location).needing(plan.size)
         }
         return FileSession(target: self, temporary: temporary, plan: plan)
-    }
-
-    /// A full disk is reported with what is needed and what is there.
-    func spaceError(
-        _ failure: SystemFailure,
-        _ action: String,
-        _ directory: OwnedDescriptor,
-        needed: UInt64?
-    ) -> SluiceError {
-        var error = SluiceError(failure, action, object: location)
-        var space = statvfs()
-        guard error.code == .noSpace, fstatvfs(directory.raw, &space) == 0 else { return error }
-        let (product, overflow) = UInt64(space.f_bavail).multipliedReportingOverflow(by: UInt64(space.f_frsize))
-        let free = ByteCount(overflow ? .max : product)
-        error.message += needed.map { "; \(ByteCount($0)) (\($0) bytes) needed" } ?? ""
-        error.message += ", \(free) (\(free.bytes) bytes) and \(space.f_favail) inodes free"
-        return error
     }
 }

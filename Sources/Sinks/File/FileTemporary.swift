@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 import SluiceBytes
 import SluicePipeline
@@ -83,31 +82,6 @@ struct FileTemporary: Sendable {
         } catch let error where [ENOENT, EWOULDBLOCK, ELOOP, ENXIO, EISDIR].contains(error.number) {
             return nil
         }
-    }
-
-    /// Reserves room for `size` bytes, so that a full disk is met before the first byte, not after the last.
-    func reserve(_ size: UInt64) throws(SystemFailure) {
-        guard size > 0 else { return }
-        if try isInMemory() { return try requireRoom(for: size) }
-        guard let count = Int64(exactly: size) else { throw SystemFailure("fallocate", EFBIG) }
-        do {
-            try SystemFailure.check("fallocate") { sluice_reserve(file.raw, count) }
-        } catch let error where [ENOTSUP, ENOSYS, EINVAL].contains(error.number) {
-            // fallocate(2): not every file system can; the write itself then meets the full disk.
-        }
-    }
-
-    /// Whether the file is on a tmpfs, where a reservation costs as much as writing the bytes and spares nothing.
-    private func isInMemory() throws(SystemFailure) -> Bool {
-        try SystemFailure.check("fstatfs") { sluice_is_tmpfs(file.raw) } == 1
-    }
-
-    private func requireRoom(for size: UInt64) throws(SystemFailure) {
-        var space = statvfs()
-        try SystemFailure.check("fstatvfs") { fstatvfs(file.raw, &space) }
-        let (free, overflow) = UInt64(space.f_bavail).multipliedReportingOverflow(by: UInt64(space.f_frsize))
-        let written = try file.status().size
-        if !overflow, size > written, size - written > free { throw SystemFailure("write", ENOSPC) }
     }
 
     /// Gives the file its last permissions: before the sync, so that they are as durable as the bytes.

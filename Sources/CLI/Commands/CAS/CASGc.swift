@@ -46,11 +46,25 @@ struct CASGc: AsyncParsableCommand {
         options.isForced = force
         options.isDryRun = dryRun
         try await run.inStore { [options] session in
-            let writer = try session.share(path).writer()
-            let report = try await Collector(writer, options).run()
+            let report = try await CASGc.collector(session.share(path), options).run()
             try run.presentation.collected(report, isDryRun: options.isDryRun)
             return .done
         }
+    }
+}
+
+extension CASGc {
+    /// The one command that makes room must not ask for some.
+    private static func collector(_ share: StoreShare, _ options: CollectionOptions) throws(SluiceError) -> Collector {
+        if !share.store.isNearlyFull {
+            do throws(SluiceError) {
+                return Collector(try share.writer(), options)
+            } catch {
+                // A quota, or what the file system keeps for others.
+                guard error.code == .noSpace else { throw error }
+            }
+        }
+        return Collector(withoutLease: share.store, options)
     }
 }
 

@@ -124,11 +124,12 @@ private struct Repair: Sendable {
             left = try left.filter { try store.open($0.digest)?.size != $0.size }
         }
         display.completePlan()
-        // What failed at one place and was found at another is no failure.
+        // What failed at one place and was found at another is no failure; what has no room here may be found anywhere.
+        let code: SluiceError.Code = report.failures[.noSpace] == nil ? .notFound : .noSpace
         report.failures = [:]
         for blob in left {
             try tell(blob, nil)
-            report.failures[.notFound, default: 0] += 1
+            report.failures[code, default: 0] += 1
         }
         return report
     }
