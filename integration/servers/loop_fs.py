@@ -100,6 +100,10 @@ class LoopFs:
         wait_until(lambda: subprocess.run(["umount", self.path], stderr=subprocess.DEVNULL).returncode == 0,
                    f"unmounting {self.path}", seconds=20)
         self._mounted = False
+        # A namespace that another test has just made holds a copy of the mount: as long as it does, the same file system
+        # would be mounted again, without its power.
+        state = pathlib.Path("/sys/fs") / self.kind / pathlib.Path(self._device).name
+        wait_until(lambda: not state.exists(), f"{self.path} to be let go of by everybody", seconds=60)
         self._mount()
 
     def rot(self, path, at):
