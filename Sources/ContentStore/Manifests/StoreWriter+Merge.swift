@@ -18,16 +18,12 @@ extension StoreWriter {
         let whole = try Manifest(name, tree.files)
         // One that somebody took away meanwhile must not come back in the union.
         for (file, _) in found where try files.status(StoreEntry(file.name, in: directory)) == nil { return 0 }
-        try publish(whole)
-        for (file, _) in found { try files.remove(StoreEntry(file.name, in: directory)) }
-        try files.syncDirectory(directory)
-        return found.count
+        return try replace(found.map(\.file), by: whole, in: directory) ? found.count : 0
     }
 
     /// Takes files out of a revision. One that another host adds meanwhile stays.
     ///
-    /// Two that do this at once, or one beside a merge, publish what the other took out: so it is looked at again until
-    /// all are out.
+    /// It is looked at again until all are out: another may have replaced the same manifests first.
     ///
     /// - Parameter isRemoved: told each file of the tree.
     /// - Returns: how many were taken out.
@@ -45,9 +41,7 @@ extension StoreWriter {
             guard let tree, !out.isEmpty else { return removed.count }
             removed.formUnion(out.map(\.path))
             let kept = tree.files.filter { !isRemoved($0) }
-            if !kept.isEmpty { try publish(Manifest(name, kept)) }
-            for (file, _) in found { try files.remove(StoreEntry(file.name, in: directory)) }
-            try files.syncDirectory(directory)
+            _ = try replace(found.map(\.file), by: kept.isEmpty ? nil : Manifest(name, kept), in: directory)
             // Of two in step, one goes ahead.
             usleep(UInt32.random(in: 1_000...50_000))
         }
@@ -61,6 +55,39 @@ extension StoreWriter {
     }
 
     private static let mostRounds = 20
+
+    /// Publishes one manifest in the place of others, or none. Of several who do that at once one gets the first of them;
+    /// whoever does not would bring back what the other left out, and withdraws what he published.
+    ///
+    /// - Returns: false if somebody else was first.
+    private func replace(
+        _ old: [ManifestFileName],
+        by whole: Manifest?,
+        in directory: StoreDirectory
+    ) throws(SluiceError) -> Bool {
+        if let whole { try publish(whole) }
+        let names = old.map(\.name).sorted()
+        let isFirst = try names.first.map { (name) throws(SluiceError) in try take(StoreEntry(name, in: directory)) }
+        let done = isFirst == true ? Array(names.dropFirst()) : [try whole?.fileName().name].compactMap { $0 }
+        for name in done { try files.remove(StoreEntry(name, in: directory)) }
+        try files.syncDirectory(directory)
+        return isFirst == true
+    }
+
+    /// Takes a name away; false if it was gone. By a rename to a name of this writer's own, where a lost reply shows.
+    private func take(_ entry: StoreEntry) throws(SluiceError) -> Bool {
+        let own = temporary(".taken")
+        do throws(SystemFailure) {
+            try files.operations.rename(entry, to: own)
+        } catch {
+            if try files.status(own) == nil {
+                if error.number == ENOENT { return false }
+                throw SluiceError(error, "remove", object: entry.path)
+            }
+        }
+        try files.remove(own)
+        return true
+    }
 
     private func readAll(
         _ name: RevisionName,
