@@ -132,6 +132,8 @@ extension ContentStore {
              "try pin(manifest.files.map(\\.digest))", "", "ManifestTests"),
     _value("commit: a lease that ran out is no reason to look again", f"{STORE}/Manifests/StoreWriter+Commit.swift",
            "lapses == self.lapses", "true", "ManifestTests"),
+    _value("merge: who is late publishes all the same", f"{STORE}/Manifests/StoreWriter+Merge.swift",
+           "[try whole?.fileName().name].compactMap { $0 }", "[]", "TreeAdditionTests"),
     Mutation("merge: the old go before the new one is there", f"{STORE}/Manifests/StoreWriter+Merge.swift",
              """if let whole { try publish(whole) }
         let names = old.map(\\.name).sorted()""",

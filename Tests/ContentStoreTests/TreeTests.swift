@@ -176,6 +176,23 @@ import Testing
         #expect(try fixture.paths().allSatisfy { !$0.hasPrefix("leases/") && !$0.hasPrefix("tmp/") })
     }
 
+    @Test func `a merge that another host's removal overtakes brings nothing back`() throws {
+        for path in ["f1", "f2"] { _ = try run([addition(path, "one")])[0].get() }
+        let other = try StoreWriter(ContentStore.open(fixture.path, fixture.healthy), tool: "other")
+        let removed = Locked<[Int]>([])
+        fixture.operations.spoil { [name] call, _ in
+            // The merge has read all there is, and is about to publish it.
+            if call.kind == .link, call.to.hasPrefix("refs/"), removed.withLock({ $0.isEmpty }) {
+                let count = try? other.remove(from: name) { $0.path == ObjectKey("f1") }
+                removed.withLock { $0.append(count ?? -1) }
+            }
+            return nil
+        }
+        #expect(try share.writer().merge(name) == 0 && removed.withLock { $0 } == [1])
+        let tree = try #require(try share.store.tree(name))
+        #expect(tree.files.map(\.path) == [ObjectKey("f2")] && tree.manifests == 1)
+    }
+
     @Test func `a pin whose lease could not be written is written by the next try`() throws {
         let writer = try share.writer()
         let digest = SHA256.hash("pinned")
