@@ -135,10 +135,8 @@ extension ContentStore {
     _value("merge: who is late publishes all the same", f"{STORE}/Manifests/StoreWriter+Merge.swift",
            "[try whole?.fileName().name].compactMap { $0 }", "[]", "TreeAdditionTests"),
     Mutation("merge: the old go before the new one is there", f"{STORE}/Manifests/StoreWriter+Merge.swift",
-             """if let whole { try publish(whole) }
-        let names = old.map(\\.name).sorted()""",
-             """let names = old.map(\\.name).sorted()
-        for name in names.dropFirst() { try files.remove(StoreEntry(name, in: directory)) }
+             "if let whole { try publish(whole) }",
+             """for each in old { try files.remove(StoreEntry(each.name, in: directory)) }
         if let whole { try publish(whole) }""", "DurableChangesTests"),
     _value("open: the trash is not looked into", f"{STORE}/ContentStore+Blobs.swift", "trashRuns()", "[StoreDirectory]()",
            "CollectorTests|ManifestTests", before="for run in try "),

@@ -53,7 +53,7 @@ public final class Rounds<Item: Sendable, Outcome: Sendable>: Sendable {
                 return (true, false)
             }
             if leads { continuation.resume(returning: Turn.lead([])) }
-            if isEnough { gathered.signal() }
+            if isEnough, patience != nil { gathered.signal() }
         }
         switch turn {
         case .ended(let outcome): return outcome
