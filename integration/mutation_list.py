@@ -133,11 +133,14 @@ extension ContentStore {
     _value("commit: a lease that ran out is no reason to look again", f"{STORE}/Manifests/StoreWriter+Commit.swift",
            "lapses == self.lapses", "true", "ManifestTests"),
     _value("merge: who is late publishes all the same", f"{STORE}/Manifests/StoreWriter+Merge.swift",
-           "[try whole?.fileName().name].compactMap { $0 }", "[]", "TreeAdditionTests"),
+           "[own].compactMap { $0 }", "[]", "TreeAdditionTests"),
+    _value("merge: what is gone after publishing is not heeded", f"{STORE}/Manifests/StoreWriter+Merge.swift",
+           "try files.open(entry) != nil", "true", "TreeAdditionTests"),
+    _value("open: a file that another host removed meanwhile is an error", f"{STORE}/Operations/StoreFiles.swift",
+           "error.number != ESTALE", "true", "WriterTests"),
     Mutation("merge: the old go before the new one is there", f"{STORE}/Manifests/StoreWriter+Merge.swift",
-             "if let whole { try publish(whole) }",
-             """for each in old { try files.remove(StoreEntry(each.name, in: directory)) }
-        if let whole { try publish(whole) }""", "DurableChangesTests"),
+             "var isFirst = true", """for each in entries { try files.remove(each) }
+        var isFirst = true""", "DurableChangesTests"),
     _value("open: the trash is not looked into", f"{STORE}/ContentStore+Blobs.swift", "trashRuns()", "[StoreDirectory]()",
            "CollectorTests|ManifestTests", before="for run in try "),
     Mutation("open: nothing is linked back", f"{STORE}/ContentStore+Blobs.swift",

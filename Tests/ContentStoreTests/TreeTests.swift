@@ -193,6 +193,44 @@ import Testing
         #expect(tree.files.map(\.path) == [ObjectKey("f2")] && tree.manifests == 1)
     }
 
+    @Test func `a merge that read one manifest more than a removal brings nothing back`() async throws {
+        _ = try run([addition("f", "one")])
+        let seen = try manifests()
+        let (reads, goes, ends) = (Latch(), Latch(), Latch())
+        let late = ScriptedOperations()
+        let other = try StoreWriter(
+            ContentStore.open(fixture.path, StoreContext(operations: late, time: fixture.time)),
+            tool: "other"
+        )
+        // The removal has read the one manifest there is, and is about to take it.
+        late.spoil { call, _ in
+            guard call.kind == .rename, call.to.hasSuffix(".taken") else { return nil }
+            reads.open()
+            goes.block()
+            return nil
+        }
+        async let removal = BlockingThread.run { [name] in
+            defer { ends.open() }
+            return try? other.remove(from: name) { $0.path == ObjectKey("f") }
+        }
+        await reads.wait()
+        let writer = try share.writer()
+        // Who takes the first by name wins: it has to be one that the removal does not know.
+        repeat { try writer.publish(Manifest(name, [file("g", "two")])) } while try manifests().first == seen.first
+        fixture.operations.spoil { call, _ in
+            guard call.kind == .link, call.to.hasPrefix("refs/") else { return nil }
+            goes.open()
+            ends.block()
+            return nil
+        }
+        let merged = await BlockingThread.run { [name] in try? writer.merge(name) }
+        #expect(merged == 0)
+        #expect(await removal == 1)
+        #expect(try share.store.tree(name)?.files.map(\.path) == [ObjectKey("g")])
+    }
+
+    private func manifests() throws -> [String] { try fixture.paths().filter { $0.hasPrefix("refs/") }.sorted() }
+
     @Test func `a pin whose lease could not be written is written by the next try`() throws {
         let writer = try share.writer()
         let digest = SHA256.hash("pinned")

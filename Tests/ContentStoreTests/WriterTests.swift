@@ -229,4 +229,25 @@ import Testing
     }
 
     private func chunk(_ text: String) -> Chunk { Chunk.chunks(of: Array(text.utf8), from: fixture.pool)[0] }
+
+    @Test(arguments: [Call.Kind.statusOfFile, .read], [true, false])
+    func `a lease that another host gives back while it is read is looked for again`(kind: Call.Kind, isGone: Bool)
+        throws
+    {
+        let writer = try StoreWriter(ContentStore.open(fixture.path, fixture.healthy), tool: "test")
+        let now = try store.clock(probingIn: writer.staging).now()
+        let reads = Locked<[Call]>([])
+        fixture.operations.spoil { call, _ in
+            guard call.kind == kind, reads.withLock({ $0.isEmpty }) else { return nil }
+            reads.withLock { $0.append(call) }
+            if isGone { try? writer.end() }
+            return .fail(ESTALE)
+        }
+        #expect(try store.leases(at: now).map(\.lease.writer) == (isGone ? [] : [writer.id]))
+        #expect(reads.withLock { $0.count } == 1)
+        // One that stays stale is no lease that is gone.
+        fixture.operations.spoil { call, _ in call.kind == .open ? .fail(ESTALE) : nil }
+        guard !isGone else { return }
+        #expect(throws: SluiceError.self) { try store.leases(at: now) }
+    }
 }

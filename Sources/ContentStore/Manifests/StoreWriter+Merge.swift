@@ -16,8 +16,6 @@ extension StoreWriter {
         let found = try readAll(name, in: directory)
         guard found.count > 1, let tree = Tree(name, found.map(\.manifest)) else { return 0 }
         let whole = try Manifest(name, tree.files)
-        // One that somebody took away meanwhile must not come back in the union.
-        for (file, _) in found where try files.status(StoreEntry(file.name, in: directory)) == nil { return 0 }
         return try replace(found.map(\.file), by: whole, in: directory) ? found.count : 0
     }
 
@@ -59,19 +57,28 @@ extension StoreWriter {
     /// Publishes one manifest in the place of others, or none. Of several who do that at once one gets the first of them;
     /// whoever does not would bring back what the other left out, and withdraws what he published.
     ///
+    /// So does who finds, after he published, that any of them has gone: whoever took that one may not know the first.
+    /// If all are there still, whoever takes one from now on looks again afterwards, and sees what was published here.
+    ///
     /// - Returns: false if somebody else was first.
     private func replace(
         _ old: [ManifestFileName],
         by whole: Manifest?,
         in directory: StoreDirectory
     ) throws(SluiceError) -> Bool {
-        if let whole { try publish(whole) }
-        let names = old.map(\.name).sorted()
-        let isFirst = try names.first.map { (name) throws(SluiceError) in try take(StoreEntry(name, in: directory)) }
-        let done = isFirst == true ? Array(names.dropFirst()) : [try whole?.fileName().name].compactMap { $0 }
-        for name in done { try files.remove(StoreEntry(name, in: directory)) }
+        let entries = old.map(\.name).sorted().map { StoreEntry($0, in: directory) }
+        var isFirst = true
+        if let whole {
+            try publish(whole)
+            // Opened, not looked at: a client may have a name's attributes from before (close-to-open, nfs(5)).
+            for entry in entries where isFirst { isFirst = try files.open(entry) != nil }
+        }
+        if isFirst, let first = entries.first { isFirst = try take(first) }
+        let own = try whole.map { (whole) throws(SluiceError) in StoreEntry(try whole.fileName().name, in: directory) }
+        let done = isFirst ? Array(entries.dropFirst()) : [own].compactMap { $0 }
+        for entry in done { try files.remove(entry) }
         try files.syncDirectory(directory)
-        return isFirst == true
+        return isFirst
     }
 
     /// Takes a name away; false if it was gone. By a rename to a name of this writer's own, where a lost reply shows.

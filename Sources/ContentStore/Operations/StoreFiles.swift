@@ -121,22 +121,53 @@ struct StoreFiles: Sendable {
     /// Opens a regular file for reading; nil if nothing has that name.
     func open(_ entry: StoreEntry) throws(SluiceError) -> (file: OwnedDescriptor, status: FileStatus)? {
         do throws(SystemFailure) {
-            let file = try operations.open(entry.name, in: entry.directory.descriptor)
-            let status = try operations.status(of: file)
-            // A pipe or a link that was planted under a store's name.
-            guard status.kind == .regular else { throw SystemFailure("open", EINVAL) }
-            return (file, status)
+            return try lookingAgain { () throws(SystemFailure) in try openNow(entry) }
         } catch {
             if error.number == ENOENT { return nil }
             throw SluiceError(error, "open", object: entry.path)
         }
     }
 
+    private func openNow(_ entry: StoreEntry) throws(SystemFailure) -> (file: OwnedDescriptor, status: FileStatus) {
+        let file = try operations.open(entry.name, in: entry.directory.descriptor)
+        let status = try operations.status(of: file)
+        // A pipe or a link that was planted under a store's name.
+        guard status.kind == .regular else { throw SystemFailure("open", EINVAL) }
+        return (file, status)
+    }
+
+    /// Runs `body` again where it met a file that another host removed or replaced since its name was looked up: the
+    /// name leads to nothing by now, or to another file. ESTALE (stat(2) and nfs(5)) says so of a handle only.
+    private func lookingAgain<R>(_ body: () throws(SystemFailure) -> R) throws(SystemFailure) -> R {
+        for _ in 0..<StoreFiles.mostLooks {
+            do throws(SystemFailure) {
+                return try body()
+            } catch {
+                if error.number != ESTALE { throw error }
+            }
+        }
+        return try body()
+    }
+
+    private static let mostLooks = 3
+
     /// A small file's bytes; nil if nothing has that name.
     ///
     /// - Throws: `.badAnswer` if it is longer than `limit`.
     func read(_ entry: StoreEntry, limit: ByteCount) throws(SluiceError) -> (bytes: [UInt8], status: FileStatus)? {
-        guard let (file, status) = try open(entry) else { return nil }
+        let found: (bytes: [UInt8], status: FileStatus)
+        do throws(SystemFailure) {
+            found = try lookingAgain { () throws(SystemFailure) in
+                let (file, status) = try openNow(entry)
+                // One byte more than it has: a file that grew is seen, not cut.
+                let most = status.size <= limit.bytes ? Int(status.size) + 1 : 0
+                return (try operations.bytes(of: file, limit: most), status)
+            }
+        } catch {
+            if error.number == ENOENT { return nil }
+            throw SluiceError(error, "read", object: entry.path)
+        }
+        let (bytes, status) = found
         guard status.size <= limit.bytes else {
             throw SluiceError(
                 .badAnswer,
@@ -144,10 +175,6 @@ struct StoreFiles: Sendable {
                 "is \(status.size) bytes long, and a record of its kind has at most \(limit.bytes)",
                 remedy: "Move it out of the store and check who wrote it"
             )
-        }
-        // One byte more than it has: a file that grew is seen, not cut.
-        let bytes = try attempt("read", entry.path) { () throws(SystemFailure) in
-            try operations.bytes(of: file, limit: Int(status.size) + 1)
         }
         guard UInt64(bytes.count) == status.size else {
             throw SluiceError(
