@@ -133,7 +133,7 @@ extension ContentStore {
     _value("commit: a lease that ran out is no reason to look again", f"{STORE}/Manifests/StoreWriter+Commit.swift",
            "lapses == self.lapses", "true", "ManifestTests"),
     _value("merge: who is late publishes all the same", f"{STORE}/Manifests/StoreWriter+Merge.swift",
-           "[own].compactMap { $0 }", "[]", "TreeAdditionTests"),
+           "own.map { [StoreEntry($0.name, in: directory)] } ?? []", "[StoreEntry]()", "TreeAdditionTests"),
     _value("merge: what is gone after publishing is not heeded", f"{STORE}/Manifests/StoreWriter+Merge.swift",
            "try files.open(entry) != nil", "true", "TreeAdditionTests"),
     _value("open: a file that another host removed meanwhile is an error", f"{STORE}/Operations/StoreFiles.swift",

@@ -3,6 +3,7 @@ import Glibc
 /// A path of the local file system as a user or a state row names it: absolute, bytes, links not resolved.
 package struct LocalPath: Hashable, Sendable, CustomStringConvertible {
     private static let slash = UInt8(ascii: "/")
+    private static let dot = UInt8(ascii: ".")
 
     /// Absolute, without a trailing `/` unless it is the root.
     package let bytes: [UInt8]
@@ -59,7 +60,13 @@ package struct LocalPath: Hashable, Sendable, CustomStringConvertible {
 
     /// The path of something below.
     package func appending(_ relative: some Sequence<UInt8>) -> LocalPath {
-        LocalPath(absolute: bytes + [LocalPath.slash] + Array(relative))
+        let relative = Array(relative)
+        let isPlain = !relative.isEmpty && relative != [LocalPath.dot] && !relative.contains(LocalPath.slash)
+        // A name, which is the common case, leaves nothing to trim.
+        if isPlain, let last = bytes.last, last != LocalPath.slash, last != LocalPath.dot {
+            return LocalPath(trimmed: bytes + [LocalPath.slash] + relative)
+        }
+        return LocalPath(absolute: bytes + [LocalPath.slash] + relative)
     }
 
     /// The path itself where it is printable UTF-8, else a `file://` URL (RFC 8089): never lossy, and safe to show.

@@ -1,7 +1,11 @@
 /// Makes foreign bytes safe to show: what a server or a file name says must not drive a terminal.
 public enum Printable {
     /// The UTF-8 text of `bytes`, with C0, C1, DEL, bidirectional and zero-width characters and invalid bytes escaped.
-    public static func text(_ bytes: some Collection<UInt8>) -> String {
+    public static func text(_ bytes: some Collection<UInt8>) -> String { text(of: Array(bytes)) }
+
+    private static func text(of bytes: [UInt8]) -> String {
+        // Most of what is shown is plain ASCII.
+        if bytes.allSatisfy({ (0x20..<0x7F).contains($0) }) { return String(decoding: bytes, as: UTF8.self) }
         var text = ""
         var decoder = UTF8()
         var iterator = bytes.makeIterator()

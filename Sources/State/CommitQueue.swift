@@ -78,9 +78,8 @@ final class CommitQueue: Sendable {
 
     /// Readers wait along, on the same queue: not for long.
     private func gather() {
-        gathered.wait(for: GatherPolicy.patience) {
-            state.withLock { $0.waiting.count >= $0.policy.wanted }
-        }
+        let wanted = state.withLock { $0.policy.wanted }
+        gathered.gather(wanted, patience: GatherPolicy.patience) { state.withLock { $0.waiting.count } }
     }
 
     /// Returns what made the whole transaction fail, if anything did.

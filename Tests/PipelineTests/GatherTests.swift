@@ -7,17 +7,39 @@ import Testing
 
 @Suite("Gathering for a round", .timeLimit(.minutes(10)))
 struct GatherTests {
-    @Test(
-        "a round waits for as many as the last one carried, within bounds, and for nobody after a single one",
-        arguments: [(1, 1), (2, 2), (20, 20), (64, 64), (1_000, 64)]
-    )
-    func wanted(_ carried: Int, _ wanted: Int) {
+    @Test("nobody is waited for until a round carried several, nor after one that carried a single one")
+    func single() {
         var policy = GatherPolicy()
         #expect(policy.wanted == 1, "nothing was carried yet")
-        policy.carried(carried)
-        #expect(policy.wanted == wanted)
+        for _ in 0..<100 {
+            policy.carried(1)
+            #expect(policy.wanted == 1)
+        }
+        policy.carried(2)
+        #expect(policy.wanted == 4)
         policy.carried(1)
         #expect(policy.wanted == 1)
+    }
+
+    @Test("as many as run side by side are found out, with few vain tries", arguments: [2, 4, 7, 30])
+    func finding(sideBySide: Int) {
+        var policy = GatherPolicy()
+        var vain = 0
+        policy.carried(2)
+        for _ in 0..<1_000 {
+            let wanted = policy.wanted
+            if wanted > sideBySide { vain += 1 }
+            policy.carried(min(wanted, sideBySide))
+        }
+        #expect(vain > 10, "more would be noticed")
+        #expect(vain < 100)
+    }
+
+    @Test("what keeps coming is gathered up to the most", arguments: [1, 2, 32, 1_000])
+    func most(_ most: Int) {
+        var policy = GatherPolicy(most: most)
+        for _ in 0..<20 { policy.carried(max(2, policy.wanted)) }
+        #expect(policy.wanted == most)
     }
 
     @Test("what is ready is not waited for, and what never is ends with the limit")
@@ -46,13 +68,34 @@ struct GatherTests {
         await waiting.value
     }
 
-    @Test("a round that gathers waits for as many as the last one carried")
+    @Test("gathering goes on while others keep coming, up to what is wanted", arguments: [(4, 4), (1_000, 50), (1, 1)])
+    func silence(_ comeAtMost: Int, _ seen: Int) {
+        var count = 0
+        GatherSignal().gather(50, patience: .milliseconds(1)) {
+            // One more with each look, and nobody signals.
+            count = min(count + 1, comeAtMost)
+            return count
+        }
+        #expect(count >= seen)
+    }
+
+    @Test("who has enough does not wait")
+    func enough() {
+        var looks = 0
+        GatherSignal().gather(1, patience: .seconds(3_600)) {
+            looks += 1
+            return 1
+        }
+        #expect(looks == 1)
+    }
+
+    @Test("a round that gathers waits for as many as are worth it")
     func rounds() async {
         let sizes = Locked<[Int]>([])
         let rounds = Locked<Rounds<Int, Int>?>(nil)
         // Long enough that only the second of a round can end its wait within the suite's limit.
         rounds.withLock {
-            $0 = Rounds(patience: .seconds(3_600)) { batch in
+            $0 = Rounds(patience: .seconds(3_600), most: 2) { batch in
                 let isFirst = sizes.withLock { sizes in
                     sizes.append(batch.count)
                     return sizes.count == 1

@@ -9,7 +9,7 @@ struct DescriptorBudget: Hashable, Sendable {
     /// A directory and a temporary file.
     private static let perTransfer = 2
     /// Objects at a time, if the user does not say; and while they are small.
-    private static let (usual, mostShort) = (4, 32)
+    private static let (usual, mostShort) = (4, 64)
 
     /// Sockets of one transport.
     let sockets: Int

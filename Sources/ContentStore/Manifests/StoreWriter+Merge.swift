@@ -2,21 +2,30 @@ import Glibc
 import SluiceBytes
 import SluicePipeline
 
+/// One manifest in the place of many.
+struct MergedManifests: Sendable {
+    let whole: Manifest
+    let file: ManifestFileName
+    let replaced: [ManifestFileName]
+}
+
 extension StoreWriter {
     /// Makes one manifest of a revision's many; what was replaced is in none of them any more.
     ///
     /// Safe beside writers and collections: the one is durable before any of the many goes, and a manifest that comes
     /// meanwhile is not touched. Blobs are not looked at, since nothing is referred to that was not before.
     ///
-    /// - Returns: how many manifests were taken together; 0 if there was at most one.
+    /// - Returns: nil if there was at most one, or another was first.
     @discardableResult
-    package func merge(_ name: RevisionName) throws(SluiceError) -> Int {
+    func merge(_ name: RevisionName) throws(SluiceError) -> MergedManifests? {
         try store.checkWritable()
-        guard let directory = try store.manifestDirectory(name) else { return 0 }
+        guard let directory = try store.manifestDirectory(name) else { return nil }
         let found = try readAll(name, in: directory)
-        guard found.count > 1, let tree = Tree(name, found.map(\.manifest)) else { return 0 }
+        guard found.count > 1, let tree = Tree(name, found.map(\.manifest)) else { return nil }
         let whole = try Manifest(name, tree.files)
-        return try replace(found.map(\.file), by: whole, in: directory) ? found.count : 0
+        let old = found.map(\.file)
+        guard let file = try replace(old, by: whole, in: directory) else { return nil }
+        return MergedManifests(whole: whole, file: file, replaced: old)
     }
 
     /// Takes files out of a revision. One that another host adds meanwhile stays.
@@ -39,7 +48,7 @@ extension StoreWriter {
             guard let tree, !out.isEmpty else { return removed.count }
             removed.formUnion(out.map(\.path))
             let kept = tree.files.filter { !isRemoved($0) }
-            _ = try replace(found.map(\.file), by: kept.isEmpty ? nil : Manifest(name, kept), in: directory)
+            try replace(found.map(\.file), by: kept.isEmpty ? nil : Manifest(name, kept), in: directory)
             // Of two in step, one goes ahead.
             usleep(UInt32.random(in: 1_000...50_000))
         }
@@ -60,25 +69,23 @@ extension StoreWriter {
     /// So does who finds, after he published, that any of them has gone: whoever took that one may not know the first.
     /// If all are there still, whoever takes one from now on looks again afterwards, and sees what was published here.
     ///
-    /// - Returns: false if somebody else was first.
+    /// - Returns: what was published; nil if somebody else was first, or there was nothing to publish.
+    @discardableResult
     private func replace(
         _ old: [ManifestFileName],
         by whole: Manifest?,
         in directory: StoreDirectory
-    ) throws(SluiceError) -> Bool {
+    ) throws(SluiceError) -> ManifestFileName? {
         let entries = old.map(\.name).sorted().map { StoreEntry($0, in: directory) }
         var isFirst = true
-        if let whole {
-            try publish(whole)
-            // Opened, not looked at: a client may have a name's attributes from before (close-to-open, nfs(5)).
-            for entry in entries where isFirst { isFirst = try files.open(entry) != nil }
-        }
+        let own = try whole.map { (whole) throws(SluiceError) in try publish(whole) }
+        // Opened, not looked at: a client may have a name's attributes from before (close-to-open, nfs(5)).
+        if own != nil { for entry in entries where isFirst { isFirst = try files.open(entry) != nil } }
         if isFirst, let first = entries.first { isFirst = try take(first) }
-        let own = try whole.map { (whole) throws(SluiceError) in StoreEntry(try whole.fileName().name, in: directory) }
-        let done = isFirst ? Array(entries.dropFirst()) : [own].compactMap { $0 }
-        for entry in done { try files.remove(entry) }
+        let late = own.map { [StoreEntry($0.name, in: directory)] } ?? []
+        for entry in isFirst ? Array(entries.dropFirst()) : late { try files.remove(entry) }
         try files.syncDirectory(directory)
-        return isFirst
+        return isFirst ? own : nil
     }
 
     /// Takes a name away; false if it was gone. By a rename to a name of this writer's own, where a lost reply shows.

@@ -89,6 +89,12 @@ package final class KnownTree: Sendable {
         }
     }
 
+    /// What this process has just merged.
+    func note(_ merged: MergedManifests) {
+        note(merged.whole, merged.file)
+        state.withLock { $0.seen.subtract(merged.replaced) }
+    }
+
     private static func put(_ file: Manifest.File, _ state: inout State) {
         if let other = state.files[file.path], !Tree.replaces(file, other) { return }
         state.files[file.path] = file

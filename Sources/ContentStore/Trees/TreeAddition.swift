@@ -118,7 +118,7 @@ package struct AdditionRound {
             }
         }
         // The files are durable whatever becomes of the merge: the next one, or the end of the process, tries again.
-        if tree.manifests >= AdditionRound.mergeFrom { _ = try? writer.merge(revision) }
+        if tree.manifests >= AdditionRound.mergeFrom, let merged = try? writer.merge(revision) { tree.note(merged) }
     }
 
     /// The file with its generation, if what is there may stay beside it or give way to it.

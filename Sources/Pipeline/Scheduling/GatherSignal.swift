@@ -31,6 +31,17 @@ package final class GatherSignal: @unchecked Sendable {
         pthread_mutex_unlock(mutex)
     }
 
+    /// Returns once `count` reaches `wanted`, or did not grow for as long as `patience`.
+    package func gather(_ wanted: Int, patience: Duration, count: () -> Int) {
+        var before = -1
+        var now = count()
+        while now < wanted, now > before {
+            before = now
+            wait(for: patience) { count() >= wanted }
+            now = count()
+        }
+    }
+
     /// Returns once `isReady`, at the latest after `limit`.
     package func wait(for limit: Duration, until isReady: () -> Bool) {
         guard !isReady() else { return }

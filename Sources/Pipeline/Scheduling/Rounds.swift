@@ -3,8 +3,8 @@ import Synchronization
 /// Work that costs the same for one as for many: whoever comes first leads a round, and what arrives while it is under
 /// way goes together in the next one.
 ///
-/// A round runs in its leader's task, so it may block where that may. One that gathers waits a moment for as many as
-/// the last one carried (`GatherPolicy`).
+/// A round runs in its leader's task, so it may block where that may. One that gathers waits while others keep coming
+/// (`GatherPolicy`).
 public final class Rounds<Item: Sendable, Outcome: Sendable>: Sendable {
     private enum Turn: Sendable {
         case lead([Waiter])
@@ -19,21 +19,29 @@ public final class Rounds<Item: Sendable, Outcome: Sendable>: Sendable {
     private struct State {
         var isRunning = false
         var waiting: [Waiter] = []
-        var policy = GatherPolicy()
+        var policy: GatherPolicy
         /// How many have joined the round that gathers now.
         var joined = 0
-        var isEnough: Bool { joined + waiting.count >= policy.wanted }
+        var count: Int { joined + waiting.count }
+        var isEnough: Bool { count >= policy.wanted }
     }
 
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let patience: Duration?
     private let gathered = GatherSignal()
     private let perform: @Sendable ([Item]) -> [Outcome]
 
     /// - Parameters:
-    ///   - patience: how long a round gathers at most; nil where rounds last long enough for the next to gather.
+    ///   - patience: the silence after which a round gathers no longer; nil where rounds last long enough for the next
+    ///     to gather.
+    ///   - most: how many are waited for.
     ///   - perform: an outcome for each item, in order.
-    public init(patience: Duration? = nil, _ perform: @escaping @Sendable ([Item]) -> [Outcome]) {
+    public init(
+        patience: Duration? = nil,
+        most: Int = GatherPolicy.most,
+        _ perform: @escaping @Sendable ([Item]) -> [Outcome]
+    ) {
+        state = Mutex(State(policy: GatherPolicy(most: most)))
         self.patience = patience
         self.perform = perform
     }
@@ -85,8 +93,11 @@ public final class Rounds<Item: Sendable, Outcome: Sendable>: Sendable {
     /// Those who come while it is worth waiting for them.
     private func gather(_ joined: Int) -> [Waiter] {
         guard let patience else { return [] }
-        state.withLock { $0.joined = joined }
-        gathered.wait(for: patience) { state.withLock { $0.isEnough } }
+        let wanted = state.withLock { state in
+            state.joined = joined
+            return state.policy.wanted
+        }
+        gathered.gather(wanted, patience: patience) { state.withLock { $0.count } }
         return state.withLock { state in
             defer { state.waiting = [] }
             state.policy.carried(joined + state.waiting.count)
