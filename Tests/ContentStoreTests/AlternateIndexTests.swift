@@ -91,7 +91,9 @@ import Testing
         let other = AlternateFile(directory: directory, store: "other")
         // As if it were up to date.
         let manifests = try #require(AlternateFile(directory: directory, store: store.id).read()).manifests
-        other.write(AlternateRows(manifests: manifests))
+        var rows = AlternateRows()
+        rows.manifests = manifests
+        other.write(rows)
         #expect(try answers() == expected)
         #expect(try fixture.directory.read(file.utf8) == good)
     }

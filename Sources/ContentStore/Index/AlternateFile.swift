@@ -95,7 +95,8 @@ struct AlternateFile {
             guard let manifest = reader.next(32, { BlobKey($0, at: 0) }) else { return nil }
             manifests.append(manifest)
         }
-        var rows = AlternateRows(manifests: manifests)
+        var rows = AlternateRows()
+        rows.manifests = manifests
         for _ in 0..<counts.rows {
             let row = reader.next(AlternateFile.rowSize) { bytes in
                 (BlobKey(bytes, at: 0), AlternateRows.Match(blob: BlobKey(bytes, at: 32), size: UInt64(bytes, at: 64)))

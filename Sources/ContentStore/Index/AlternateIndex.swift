@@ -22,9 +22,10 @@ package struct AlternateIndex: Sendable {
     package static func open(_ store: ContentStore, in directory: LocalPath) throws(SluiceError) -> AlternateIndex {
         let file = AlternateFile(directory: directory, store: store.id)
         let names = try store.manifestIdentities()
-        let kept = file.read()
+        var kept = file.read()
         if let kept, kept.manifests == names { return AlternateIndex(rows: kept) }
-        let rows = try AlternateIndex.rows(of: store, names, kept)
+        // Taken, not copied: they are as much as the rest of the process.
+        let rows = try AlternateIndex.rows(of: store, names, kept.take())
         file.write(rows)
         return AlternateIndex(rows: rows)
     }
@@ -41,16 +42,13 @@ package struct AlternateIndex: Sendable {
     private static func rows(
         of store: ContentStore,
         _ names: [BlobKey],
-        _ kept: AlternateRows?
+        _ kept: consuming AlternateRows?
     ) throws(SluiceError) -> AlternateRows {
-        var rows = AlternateRows(manifests: names)
-        var known: Set<BlobKey> = []
-        if let kept {
-            let isCurrent = Set(names)
-            known = Set(kept.manifests)
-            if known.count > 2 * known.count(where: isCurrent.contains) { known = [] }
-        }
-        if let kept, !known.isEmpty { rows.take(kept) }
+        let isCurrent = Set(names)
+        var known = Set(kept?.manifests ?? [])
+        if known.count > 2 * known.count(where: isCurrent.contains) { known = [] }
+        var rows = known.isEmpty ? AlternateRows() : kept ?? AlternateRows()
+        rows.manifests = names
         try store.forEachIdentified { (identity, read) throws(SluiceError) in
             guard !known.contains(identity), let manifest = try read() else { return }
             for file in manifest.files {

@@ -13,12 +13,8 @@ struct AlternateRows: Sendable {
     }
 
     /// The manifests that it was made of, sorted.
-    let manifests: [BlobKey]
+    var manifests: [BlobKey] = []
     private var table = BlobTable<Match>()
-
-    init(manifests: [BlobKey]) {
-        self.manifests = manifests
-    }
 
     /// What stands for a name. The kind's length is in it: `ab` + `c` is not `a` + `bc`.
     static func key(kind: String, value: String) -> BlobKey {
@@ -27,10 +23,6 @@ struct AlternateRows: Sendable {
     }
 
     var count: Int { table.count }
-
-    mutating func take(_ other: AlternateRows) {
-        for shard in 0..<256 { for row in other.rows(inShard: shard) { insert(row.key, row.value) } }
-    }
 
     mutating func insert(_ name: BlobKey, _ match: Match) { table.insert(name, match) }
 

@@ -31,14 +31,8 @@ package struct CASSource: Source {
 
     /// The files of a tree by the bytes of their paths; of the store itself, its trees.
     package func list(recursive: Bool) -> AsyncThrowingStream<ListingItem, any Error> {
-        AsyncThrowingStream { continuation in
-            do {
-                for entry in try entries(recursive: recursive) { continuation.yield(.entry(entry)) }
-                continuation.finish()
-            } catch {
-                continuation.finish(throwing: error)
-            }
-        }
+        let reader = TreeReader(source: self, recursive: recursive)
+        return AsyncThrowingStream(unfolding: { try await reader.next() })
     }
 
     package func object(_ relativeKey: ObjectKey) throws -> any SourceObject {
@@ -48,10 +42,20 @@ package struct CASSource: Source {
 
     // MARK: - Listing
 
-    private func entries(recursive: Bool) throws(SluiceError) -> [SourceEntry] {
+    /// What is listed together: the trees of a store, or what is in one of them.
+    fileprivate func pages(recursive: Bool) throws(SluiceError) -> [Page] {
         let place = try stores.locate(path)
-        guard let treePlace = place.tree else { return try trees(place.share.store, recursive: recursive) }
-        let tree = try tree(place.share, treePlace)
+        guard let treePlace = place.tree else {
+            let names = try place.share.store.revisions()
+            return recursive ? names.map { .tree($0, place.share.store) } : [.entries(names.map(container))]
+        }
+        return [.entries(try entries(place.share, treePlace, recursive: recursive))]
+    }
+
+    private func entries(_ share: StoreShare, _ treePlace: TreePlace, recursive: Bool) throws(SluiceError)
+        -> [SourceEntry]
+    {
+        let tree = try tree(share, treePlace)
         if let file = tree.file(treePlace.path) { return [entry(file, ObjectKey(bytes: []), path)] }
         let prefix = treePlace.path.bytes.isEmpty ? treePlace.path : treePlace.path.appending(ObjectKey("/"))
         let found = below(prefix, tree.files, at: path, recursive: recursive)
@@ -80,19 +84,20 @@ package struct CASSource: Source {
         return found
     }
 
-    private func trees(_ store: ContentStore, recursive: Bool) throws(SluiceError) -> [SourceEntry] {
-        var found: [SourceEntry] = []
-        for name in try store.revisions() {
+    private func container(_ tree: RevisionName) -> SourceEntry {
+        CASSource.container(ObjectKey(tree.description + "/"), path)
+    }
+
+    fileprivate func entries(_ page: Page) throws(SluiceError) -> [SourceEntry] {
+        switch page {
+        case .entries(let entries): return entries
+        case .tree(let name, let store):
             let tree = ObjectKey(name.description + "/")
-            guard recursive else {
-                found.append(CASSource.container(tree, path))
-                continue
-            }
-            let files = try store.tree(name)?.files ?? []
             let at = path.appending(Array(name.description.utf8))
-            found += files.map { entry($0, tree.appending($0.path), at.appending($0.path.bytes)) }
+            // A tree that was removed since has no files.
+            let files = try store.tree(name)?.files ?? []
+            return files.map { entry($0, tree.appending($0.path), at.appending($0.path.bytes)) }
         }
-        return found
     }
 
     private func entry(_ file: Manifest.File, _ key: ObjectKey, _ path: LocalPath) -> SourceEntry {
@@ -123,5 +128,30 @@ package struct CASSource: Source {
 
     static func notFound(_ location: String, _ message: String) -> SluiceError {
         SluiceError(.notFound, object: location, message, remedy: "list what is there: sluice cas ls")
+    }
+}
+
+private enum Page {
+    case entries([SourceEntry])
+    case tree(RevisionName, ContentStore)
+}
+
+/// Hands a listing out entry by entry and reads one tree after another: memory does not grow with the store.
+private actor TreeReader {
+    private let source: CASSource
+    private let recursive: Bool
+    private var pages: ArraySlice<Page>?
+    private var entries: ArraySlice<SourceEntry> = []
+
+    init(source: CASSource, recursive: Bool) {
+        self.source = source
+        self.recursive = recursive
+    }
+
+    func next() throws -> ListingItem? {
+        var left = try pages ?? source.pages(recursive: recursive)[...]
+        while entries.isEmpty, let page = left.popFirst() { entries = try source.entries(page)[...] }
+        pages = left
+        return entries.popFirst().map(ListingItem.entry)
     }
 }
