@@ -1,6 +1,6 @@
 import Glibc
 
-/// One page-aligned buffer for reads past the cache, for the whole of a run.
+/// A page-aligned buffer for reads past the cache.
 final class ReadBuffer {
     /// Large enough that a network file system has several requests under way, and one for the disk is sequential.
     static let capacity = 4 << 20
@@ -18,4 +18,12 @@ final class ReadBuffer {
     deinit {
         bytes.deallocate()
     }
+}
+
+/// The buffers of a run: as many as looks were ever under way.
+final class ReadBuffers {
+    private var spare: [ReadBuffer] = []
+
+    func take() -> ReadBuffer { spare.popLast() ?? ReadBuffer() }
+    func put(_ buffer: ReadBuffer) { spare.append(buffer) }
 }

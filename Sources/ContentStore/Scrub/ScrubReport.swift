@@ -111,7 +111,7 @@ package struct ScrubOptions: Sendable {
     package var maxDuration: Duration?
     /// Believes the client's cache: only to measure the hashing.
     package var isCached = false
-    /// How long the work of a killed run may be that the next one does again, beyond the blob it was at.
+    /// How long the work of a killed run may be that the next one does again, beyond the blobs it was at.
     package var checkpoint = Duration.seconds(10)
 
     package init() {}

@@ -2,50 +2,41 @@ import SluiceBytes
 import SluicePipeline
 
 extension ScrubRun {
-    /// Goes through a directory of blobs from where the record says.
-    ///
-    /// - Returns: false if the time was up before its end.
-    func look(at shard: StoreDirectory, _ unit: StoreName, _ record: inout ScrubRecord) async throws -> Bool {
+    /// Finds what a directory of blobs holds, and leaves those that the record has not behind it to be looked at.
+    func list(_ shard: StoreDirectory, _ unit: ScrubUnit) throws(SluiceError) {
         // They are still there if they were: found anew, not a second time.
-        record.findings.removeAll { [.stray, .caseTwin].contains($0.what) }
-        for name in try files.strayNames(in: shard) { record.add(store.stray(name, in: shard)) }
+        unit.record.findings.removeAll { [.stray, .caseTwin].contains($0.what) }
+        for name in try files.strayNames(in: shard) { unit.record.add(store.stray(name, in: shard)) }
         for name in try files.knownNames(in: shard) {
             let entry = StoreEntry(name, in: shard)
-            guard let digest = name.digest, StoreName.shard(digest) == unit else {
-                record.add(ScrubFinding(.stray, path: store.relative(entry), "no blob of this directory"))
+            guard let digest = name.digest, StoreName.shard(digest) == unit.name else {
+                unit.record.add(ScrubFinding(.stray, path: store.relative(entry), "no blob of this directory"))
                 continue
             }
-            if let next = record.next, name.description < next { continue }
-            record.next = name.description
-            if isOver { return false }
-            try saveIfDue(&record, unit)
-            try await look(at: entry, digest, &record, unit)
+            if let next = unit.record.next, name.description < next { continue }
+            unit.add(entry, digest)
         }
-        return true
     }
 
-    func look(
-        at entry: StoreEntry,
-        _ digest: Digest,
-        _ record: inout ScrubRecord,
-        _ unit: StoreName
-    ) async throws {
-        let path = store.relative(entry)
-        switch try await reader.judge(entry, digest) {
+    /// Takes in what the looks at a blob have shown.
+    func take(_ look: BlobLook, _ unit: ScrubUnit) async throws {
+        let path = store.relative(look.entry)
+        switch try await reader.verdict(look) {
         case .gone: return
         case .foreign(let kind):
-            record.add(ScrubFinding(.stray, path: path, "\(kind.rawValue) under a blob's name", digest: digest))
+            let detail = "\(kind.rawValue) under a blob's name"
+            unit.record.add(ScrubFinding(.stray, path: path, detail, digest: look.expected))
             return
         case .unreadable(let error):
-            record.add(ScrubFinding(.unreadable, path: path, error.message, digest: digest))
+            unit.record.add(ScrubFinding(.unreadable, path: path, error.message, digest: look.expected))
         case .sound(let file, let status):
-            record.bytes = record.bytes.addingCapped(status.size)
-            try checkMode(file, status, path, &record, unit)
+            unit.record.bytes = unit.record.bytes.addingCapped(status.size)
+            try checkMode(file, status, path, unit)
         case .corrupt(let file, let status, let found):
-            record.bytes = record.bytes.addingCapped(status.size)
-            try setAside(entry, file, status, found: found, expected: digest, &record, unit)
+            unit.record.bytes = unit.record.bytes.addingCapped(status.size)
+            try setAside(look.entry, file, status, found: found, expected: look.expected, unit)
         }
-        record.count += 1
+        unit.record.count += 1
         try pulse.passed(blobs: 1)
     }
 
@@ -54,13 +45,12 @@ extension ScrubRun {
         _ file: OwnedDescriptor,
         _ status: FileStatus,
         _ path: String,
-        _ record: inout ScrubRecord,
-        _ unit: StoreName
+        _ unit: ScrubUnit
     ) throws(SluiceError) {
         guard status.permissions != files.modes.blob else { return }
         let mode = String(status.permissions, radix: 8)
         var finding =
-            record.findings.first { $0.what == .wrongMode }
+            unit.record.findings.first { $0.what == .wrongMode }
             ?? ScrubFinding(.wrongMode, path: path, "its permissions are \(mode), not 444")
         if finding.path != path { finding.count += 1 }
         if ledger != nil {
@@ -71,7 +61,7 @@ extension ScrubRun {
             // A file system without modes, or the file of another user.
             finding.action = now.permissions == files.modes.blob ? .mended : .none
         }
-        record.add(finding)
+        unit.record.add(finding)
     }
 
     // MARK: - Setting aside
@@ -82,8 +72,7 @@ extension ScrubRun {
         _ status: FileStatus,
         found: Digest,
         expected: Digest,
-        _ record: inout ScrubRecord,
-        _ unit: StoreName
+        _ unit: ScrubUnit
     ) throws(SluiceError) {
         let name = store.quarantineName(for: expected)
         var detail = "its SHA-256 is \(found.hex)"
@@ -96,7 +85,7 @@ extension ScrubRun {
             size: status.size
         )
         finding.movedTo = "\(ScrubRun.quarantine)\(name)"
-        try setAside(finding, &record, unit) { () throws(SluiceError) -> Bool in
+        try setAside(finding, unit) { () throws(SluiceError) -> Bool in
             try store.isolate(entry, file, status, as: name, expected: expected, found: found)
         }
     }

@@ -11,9 +11,10 @@ final class ScrubRun {
     let pulse: ScrubPulse
     let ledger: ScrubLedger?
     let reader: BlobReader
-    private let pass: String
+    let pass: String
     private let started: Duration
-    private var saved: Duration
+    /// Units that another host is at.
+    var heldElsewhere = 0
 
     var files: StoreFiles { store.files }
 
@@ -30,7 +31,6 @@ final class ScrubRun {
         self.ledger = ledger
         self.pass = pass
         started = store.time.now()
-        saved = started
         reader = BlobReader(store.files, store.time, rate: options.rate, isCached: options.isCached) { bytes in
             try pulse.read(bytes)
         }
@@ -39,51 +39,9 @@ final class ScrubRun {
     /// Whether the time is up.
     var isOver: Bool { options.maxDuration.map { store.time.now() - started >= $0 } ?? false }
 
-    /// Does what is left of a unit.
-    @discardableResult
-    func scrub(_ unit: StoreName) async throws -> ScrubRecord {
-        var record = try resumed(unit)
-        // Another host may have done it between the list of what is due and the claim.
-        if record.isDone { return record }
-        if unit == ScrubRun.manifests {
-            try lookAtManifests(&record)
-        } else if let shard = try files.directory(unit, in: store.layout.blobs) {
-            guard try await look(at: shard, unit, &record) else {
-                try save(&record, unit)
-                return record
-            }
-        }
-        record.isDone = true
-        record.next = nil
-        if let ledger { record.finished = try ledger.writer.clock.now().nanoseconds }
-        try save(&record, unit)
-        try pulse.passed(shards: unit == ScrubRun.manifests ? 0 : 1)
-        return record
-    }
-
-    /// Looks at the blobs of one manifest, wherever they are.
-    func scrub(_ manifest: Manifest) async throws -> ScrubRecord {
-        var record = ScrubRecord(pass: pass)
-        for (key, size) in manifest.blobs.sorted(by: { $0.key < $1.key }) {
-            if isOver { return record }
-            let digest = key.digest
-            guard let entry = try store.locate(digest)?.entry else {
-                record.add(store.missing(digest, size: size.bytes))
-                continue
-            }
-            let before = record.bytes
-            try await look(at: entry, digest, &record, StoreName.shard(digest))
-            if record.bytes > before, record.bytes - before != size.bytes {
-                record.add(store.wrongSize(digest, found: record.bytes - before, wanted: size.bytes))
-            }
-        }
-        record.isDone = true
-        return record
-    }
-
     // MARK: - Records
 
-    private func resumed(_ unit: StoreName) throws -> ScrubRecord {
+    func resumed(_ unit: StoreName) throws(SluiceError) -> ScrubRecord {
         guard let ledger, let last = ledger.record(unit) else { return ScrubRecord(pass: pass) }
         guard last.pass == pass else {
             var record = ScrubRecord(pass: pass)
@@ -120,29 +78,29 @@ final class ScrubRun {
 
     static let quarantine = "quarantine/"
 
-    func save(_ record: inout ScrubRecord, _ unit: StoreName) throws(SluiceError) {
+    func save(_ unit: ScrubUnit) throws(SluiceError) {
         guard let ledger else { return }
         // Two hosts at one unit, because a claim is only a hint: what both found is kept.
-        if let other = ledger.record(unit), other.pass == pass { record.merge(try settled(other)) }
-        try ledger.write(record, unit)
-        saved = store.time.now()
+        if let other = ledger.record(unit.name), other.pass == pass { unit.record.merge(try settled(other)) }
+        try ledger.write(unit.record, unit.name)
+        unit.saved = store.time.now()
     }
 
-    func saveIfDue(_ record: inout ScrubRecord, _ unit: StoreName) throws(SluiceError) {
-        if store.time.now() - saved >= options.checkpoint { try save(&record, unit) }
+    func saveIfDue(_ unit: ScrubUnit) throws(SluiceError) {
+        if store.time.now() - unit.saved >= options.checkpoint { try save(unit) }
     }
 
     // MARK: - Manifests
 
-    private func lookAtManifests(_ record: inout ScrubRecord) throws(SluiceError) {
-        record.count = 0
+    func lookAtManifests(_ unit: ScrubUnit) throws(SluiceError) {
+        unit.record.count = 0
         try store.forEachStoredManifest(uncached: true) { (stored) throws(SluiceError) in
             switch stored.content {
-            case .sound: record.count += 1
+            case .sound: unit.record.count += 1
             case .stray:
                 let path = store.relative(stored.entry)
-                record.add(ScrubFinding(.stray, path: path, "no manifest of Sluice; it stops collections"))
-            case .damaged(let error): try found(stored.entry, error, &record)
+                unit.record.add(ScrubFinding(.stray, path: path, "no manifest of Sluice; it stops collections"))
+            case .damaged(let error): try found(stored.entry, error, unit)
             }
             try pulse.passed()
         }
@@ -151,14 +109,14 @@ final class ScrubRun {
     private func found(
         _ manifest: StoreEntry,
         _ error: SluiceError,
-        _ record: inout ScrubRecord
+        _ unit: ScrubUnit
     ) throws(SluiceError) {
         guard let (file, status) = try files.open(manifest) else { return }
         let path = store.relative(manifest)
         let name = StoreName("\(QuarantineRecord.manifest)\(ContentStore.randomName())")
         var finding = ScrubFinding(.damagedManifest, path: path, error.message, size: status.size)
         finding.movedTo = "\(ScrubRun.quarantine)\(name)"
-        try setAside(finding, &record, ScrubRun.manifests) { () throws(SluiceError) -> Bool in
+        try setAside(finding, unit) { () throws(SluiceError) -> Bool in
             try store.quarantine(manifest, file, as: name, damaged: error)
             try files.syncDirectory(manifest.directory)
             return true
@@ -170,24 +128,23 @@ final class ScrubRun {
     /// - Parameter move: false if it had gone meanwhile, or is another file: nothing was found then.
     func setAside(
         _ finding: ScrubFinding,
-        _ record: inout ScrubRecord,
-        _ unit: StoreName,
+        _ unit: ScrubUnit,
         _ move: () throws(SluiceError) -> Bool
     ) throws(SluiceError) {
         var finding = finding
         guard ledger != nil else {
             finding.movedTo = nil
-            record.add(finding)
+            unit.record.add(finding)
             return
         }
         finding.action = .setsAside
-        record.add(finding)
-        try save(&record, unit)
+        unit.record.add(finding)
+        try save(unit)
         if try move() {
             finding.action = .setAside
-            record.add(finding)
+            unit.record.add(finding)
         } else {
-            record.findings.removeAll { $0.movedTo == finding.movedTo }
+            unit.record.findings.removeAll { $0.movedTo == finding.movedTo }
         }
     }
 }

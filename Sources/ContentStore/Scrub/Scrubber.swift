@@ -38,18 +38,8 @@ package final class Scrubber: Sendable {
         let pulse = ScrubPulse(store.time, writer, allShards: units.count - 1, progress)
         let run = ScrubRun(store, options, pulse, ledger, pass: pass.id)
         var report = ScrubReport()
-        for unit in order(units, ledger, pass) {
-            if run.isOver { break }
-            let claim = StoreName("scrub-\(unit)")
-            // For economy, as all claims.
-            if case .held = try writer.claim(claim) {
-                report.heldElsewhere += 1
-                continue
-            }
-            // One that stays is void with its writer's lease.
-            defer { try? writer.release(claim) }
-            try await run.scrub(unit)
-        }
+        try await run.scrub(order(units, ledger, pass))
+        report.heldElsewhere = run.heldElsewhere
         let records = units.compactMap { unit in ledger.record(unit).map { (unit, $0) } }
         report.take(records.filter { $0.1.pass == pass.id }, of: units.count)
         report.run = pulse.amount
@@ -95,11 +85,7 @@ extension ContentStore {
             report.take([(ScrubRun.manifests, record)], of: 1)
             report.manifests = 1
         } else {
-            var records: [(StoreName, ScrubRecord)] = []
-            for unit in units {
-                if run.isOver { break }
-                records.append((unit, try await run.scrub(unit)))
-            }
+            let records = try await run.scrub(units).map { ($0.name, $0.record) }
             report.take(records, of: units.count)
             if report.isComplete { report.findings += try looseEnds(except: report.findings) }
         }
