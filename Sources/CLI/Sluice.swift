@@ -27,8 +27,8 @@ struct Sluice: AsyncParsableCommand {
             """,
         version: version,
         subcommands: [
-            Cp.self, Ls.self, Stat.self, Cat.self, Rm.self, Add.self, Queue.self, Run.self, CAS.self, Cleanup.self,
-            Completions.self,
+            Cp.self, Ls.self, Stat.self, Cat.self, Inspect.self, Rm.self, Add.self, Queue.self, Run.self, CAS.self,
+            Cleanup.self, Completions.self,
         ]
     )
 

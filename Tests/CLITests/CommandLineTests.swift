@@ -18,7 +18,7 @@ struct CommandLineTests {
             ["cp", "--endpoint-url", "https://u:p@h", "a", "s3://b/k"], ["cp", "gdrive:a", "b"],
             ["add", "https://u:p@h/a", "b"], ["add", "https://h/a?X-Amz-Signature=1", "b"], ["add", "-", "b"],
             ["add", "-H", "Authorization: Bearer x", "https://h/a", "b"], ["rm"], ["rm", "s3://b/p/"],
-            ["rm", "https://h/a"], ["ls", "-"], ["cat", "--range", "9-1", "a"], ["queue", "pause"],
+            ["rm", "https://h/a"], ["ls", "-"], ["inspect", "-"], ["cat", "--range", "9-1", "a"], ["queue", "pause"],
             ["queue", "pause", "--all", "3"], ["queue", "limit", "fast"], ["cleanup", "--older-than", "soon", "a"],
             ["completions", "tcsh"],
         ]
@@ -29,7 +29,7 @@ struct CommandLineTests {
 
     @Test(
         "help of every command succeeds and shows an example",
-        arguments: ["cp", "ls", "stat", "cat", "rm", "add", "queue", "run", "cleanup", "completions"]
+        arguments: ["cp", "ls", "stat", "cat", "inspect", "rm", "add", "queue", "run", "cleanup", "completions"]
     )
     func help(_ command: String) async throws {
         #expect(await CommandLineRun(arguments: [command, "--help"]).perform().status == 0)

@@ -8,7 +8,7 @@ import pytest
 
 from ..program import ROOT
 
-COMMANDS = ["cp", "ls", "stat", "cat", "rm", "add", "run", "cleanup", "completions", "queue", "queue list", "queue pause",
+COMMANDS = ["cp", "ls", "stat", "cat", "inspect", "rm", "add", "run", "cleanup", "completions", "queue", "queue list", "queue pause",
             "queue resume", "queue cancel", "queue retry", "queue priority", "queue limit", "queue forget", "queue move-aside",
             "cas", "cas init", "cas ls", "cas show", "cas add", "cas checkout", "cas rm", "cas du", "cas gc", "cas verify",
             "cas scrub", "cas repair", "cas import", "cas export-list", "cas doctor"]
@@ -64,6 +64,8 @@ def test_help_and_manual_name_the_same_commands(sluice):
     (["cat", "--json", "x"], ["--json has no place"]),
     (["cat", "--range", "9", "x"], ["--range", "FIRST-LAST"]),
     (["stat"], ["location"]),
+    (["inspect"], ["location"]),
+    (["inspect", "-"], ["against the size"]),
     (["rm", "https://h/x"], ["only objects in S3 and files"]),
     (["cleanup", "https://h/x"], ["leaves nothing there"]),
     (["completions", "tcsh"], ["bash", "zsh", "fish"]),

@@ -39,6 +39,10 @@ struct JSONObject: Sendable, Hashable {
         members.append((name, value.text))
     }
 
+    mutating func add(_ name: String, _ values: [some BinaryInteger]) {
+        members.append((name, "[" + values.map { "\($0)" }.joined(separator: ",") + "]"))
+    }
+
     /// One line.
     var text: String { "{" + members.map { "\(JSONObject.quoted($0.0)):\($0.1)" }.joined(separator: ",") + "}" }
 
