@@ -203,7 +203,7 @@ if Context.environment["SLUICE_FUZZ"] != nil {
     package.targets += [
         .executableTarget(
             name: "sluice-fuzz",
-            dependencies: ["SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3"],
+            dependencies: ["SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3", "SluiceSources"],
             path: "Tests/Fuzz",
             exclude: ["Corpus", "run"],
             swiftSettings: strict

@@ -14,6 +14,9 @@ private let targets: [String: @Sendable ([UInt8]) -> Void] = [
     "s3-xml": s3XML,
     "timestamp": timestamp,
     "location": location,
+    "safetensors": safetensors,
+    "gguf": gguf,
+    "shard-index": shardIndex,
 ]
 
 /// One program holds all targets; the environment tells which one runs.
