@@ -49,12 +49,10 @@ struct FanOutMemory: Sendable, Hashable {
 
     private static func share(_ demand: Demand, _ size: UInt64?, lanes: Int) throws -> UInt64 {
         let partSize = try PartPlan.partSize(for: size ?? 0, demand.capabilities, preferred: demand.limits.partSize)
-        let part = min(partSize, size ?? .max)
         let count = size.map { PartPlan(size: $0, partSize: partSize).count } ?? .max
-        let lane = FirstLook.memory(part: part, demand.capabilities)
+        let lane = FirstLook.memory(prefetch: partSize, of: size, demand.capabilities)
         let most = PartMover.mostLanes(demand.limits, demand.capabilities, isShared: true)
         // A small file is held whole, beside what a stream holds.
-        let whole = SequentialMover.memory(part: 0, isPositioned: true) + chunk
-        return max(lane * UInt64(max(1, min(lanes, most, count))), whole)
+        return max(lane * UInt64(max(1, min(lanes, most, count))), WholeMover.memory)
     }
 }

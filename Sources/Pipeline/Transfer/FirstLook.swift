@@ -23,11 +23,18 @@ final class FirstLook: Sendable {
     }
 
     /// What must be admitted before the first bytes are asked for: enough for whichever mover takes them over.
-    static func memory(part: UInt64, _ capabilities: SinkCapabilities) -> UInt64 {
+    ///
+    /// - Parameters:
+    ///   - prefetch: how much is asked for.
+    ///   - size: of the object, if a listing told it.
+    static func memory(prefetch: UInt64, of size: UInt64?, _ capabilities: SinkCapabilities) -> UInt64 {
         let isPositioned = capabilities.shape == .positioned
+        let part = min(prefetch, size ?? .max)
+        let isSmall = size.map { $0 <= UInt64(BufferPool.chunkCapacity) } ?? false
         return max(
             PartMover.memory(part: part, isPositioned: isPositioned),
-            SequentialMover.memory(part: part, isPositioned: isPositioned)
+            SequentialMover.memory(part: part, isPositioned: isPositioned),
+            isPositioned && isSmall ? WholeMover.memory : 0
         )
     }
 

@@ -19,7 +19,7 @@ extension TransferRunner {
         )
         member?.announce(capabilities, limits)
         return try await retrying.run(host: source.host, object: source.location) {
-            let bytes = FirstLook.memory(part: min(prefetch, claim.request.size ?? .max), capabilities)
+            let bytes = FirstLook.memory(prefetch: prefetch, of: claim.request.size, capabilities)
             let memory = prefetch > 0 && reader.readsAhead ? try await resources.budget.reserve(bytes) : nil
             return FirstLook(try await reader.open(prefetch: prefetch, options: options), memory: memory)
         }

@@ -56,10 +56,11 @@ struct WholeMover {
     }
 
     /// What is gathered, beside what a stream holds.
+    static let memory = UInt64(BufferPool.chunkCapacity) + SequentialMover.memory(part: 0, isPositioned: true)
+
     private func admit(_ look: FirstLook) async throws -> MemoryReservation {
-        let bytes = UInt64(BufferPool.chunkCapacity) + SequentialMover.memory(part: 0, isPositioned: true)
-        if let admitted = look.takeMemory(bytes) { return admitted }
-        return try await context.resources.budget.reserve(bytes)
+        if let admitted = look.takeMemory(WholeMover.memory) { return admitted }
+        return try await context.resources.budget.reserve(WholeMover.memory)
     }
 
     /// The whole object, from the read that the first look began; nil if that brought too little, and ranges can take
