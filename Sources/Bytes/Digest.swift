@@ -4,6 +4,9 @@ public enum DigestAlgorithm: String, Sendable, Hashable, CaseIterable, Codable {
     case sha256
     /// FIPS 180-4; only where a publisher gives nothing better.
     case sha1
+    /// SHA-1 of `blob `, the length in decimal digits, a zero byte and the bytes: git's name of a file's content
+    /// (gitformat-pack(5), "git hash-object").
+    case gitSHA1 = "git-sha1"
     /// RFC 1321; only a checksum.
     case md5
     /// ISO-HDLC, the CRC of gzip and zip.
@@ -17,7 +20,7 @@ public enum DigestAlgorithm: String, Sendable, Hashable, CaseIterable, Codable {
     public var byteCount: Int {
         switch self {
         case .sha256: 32
-        case .sha1: 20
+        case .sha1, .gitSHA1: 20
         case .md5: 16
         case .crc32, .crc32c: 4
         case .crc64nvme: 8

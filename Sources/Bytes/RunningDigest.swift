@@ -13,14 +13,23 @@ public final class RunningDigest {
     private var state: State
 
     /// A digest of no bytes yet.
-    public init(_ algorithm: DigestAlgorithm) {
+    ///
+    /// - Precondition: not `.gitSHA1`, which begins with the length.
+    public convenience init(_ algorithm: DigestAlgorithm) {
+        precondition(algorithm != .gitSHA1, "a git blob's digest begins with its length")
+        self.init(algorithm, size: 0)
+    }
+
+    /// A digest of the first of `size` bytes, none of them yet.
+    public init(_ algorithm: DigestAlgorithm, size: UInt64) {
         self.algorithm = algorithm
         switch algorithm {
         case .sha256: state = .sha256(SHA256())
-        case .sha1: state = .openssl(RunningDigest.context(of: EVP_sha1()))
+        case .sha1, .gitSHA1: state = .openssl(RunningDigest.context(of: EVP_sha1()))
         case .md5: state = .openssl(RunningDigest.context(of: EVP_md5()))
         case .crc32, .crc32c, .crc64nvme: state = .crc(RunningCRC(algorithm))
         }
+        if algorithm == .gitSHA1 { (Array("blob \(size)".utf8) + [0]).withUnsafeBytes { update($0) } }
     }
 
     private static func context(of method: OpaquePointer?) -> OpaquePointer {
@@ -67,7 +76,7 @@ public final class RunningDigest {
 
     /// The digest of a list of chunks.
     public static func hash(_ algorithm: DigestAlgorithm, of chunks: [Chunk]) -> Digest {
-        let digest = RunningDigest(algorithm)
+        let digest = RunningDigest(algorithm, size: chunks.reduce(0) { $0 + UInt64($1.count) })
         for chunk in chunks { digest.update(chunk) }
         return digest.finish()
     }

@@ -11,7 +11,8 @@ struct Sluice: AsyncParsableCommand {
         commandName: "sluice",
         abstract: "Moves large files, and proves that what arrived is what was published.",
         discussion: """
-            A location is a URL (https://…, s3://BUCKET/KEY, file://…), a path, or - for standard input and output. \
+            A location is a URL (https://…, hf://ORG/NAME, s3://BUCKET/KEY, file://…), a path, or - for standard input \
+            and output. \
             Sizes take K M G (1024) and KB MB GB (1000).
 
             EXAMPLES

@@ -18,7 +18,12 @@ public struct SourceRegistry: Sendable {
     /// The source at a location; throws `.usage` if nothing serves its scheme.
     public func source(at location: Location) throws -> any Source {
         guard let factory = factories[location.scheme] else {
-            throw SluiceError(.usage, object: "\(location)", "nothing can be read from \(location.scheme) locations")
+            throw SluiceError(
+                .usage,
+                object: "\(location)",
+                "nothing can be read from \(location.scheme) locations",
+                remedy: "what can be read from is \(factories.keys.sorted().joined(separator: ", "))"
+            )
         }
         return try factory(location)
     }

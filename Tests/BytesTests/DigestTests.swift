@@ -19,6 +19,9 @@ import Testing
         ),
         (.sha1, "", "da39a3ee5e6b4b0d3255bfef95601890afd80709"),
         (.sha1, "abc", "a9993e364706816aba3e25717850c26c9cd0d89d"),
+        // git hash-object --stdin
+        (.gitSHA1, "", "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"),
+        (.gitSHA1, "hello\n", "ce013625030ba8dba906f756967f9e9ca394464a"),
         (.md5, "", "d41d8cd98f00b204e9800998ecf8427e"),
         (.md5, "message digest", "f96b697d7cb7938d525a2f31aaf161d0"),
         (.crc32, "123456789", "cbf43926"),
@@ -41,11 +44,11 @@ import Testing
     @Test(arguments: DigestAlgorithm.allCases)
     func theCutsDoNotMatter(algorithm: DigestAlgorithm) {
         let bytes = (0..<300).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ 3) }
-        let whole = RunningDigest(algorithm)
+        let whole = RunningDigest(algorithm, size: UInt64(bytes.count))
         bytes.withUnsafeBytes { whole.update($0) }
         let expected = whole.finish()
         for cut in stride(from: 0, through: bytes.count, by: 1) {
-            let digest = RunningDigest(algorithm)
+            let digest = RunningDigest(algorithm, size: UInt64(bytes.count))
             Array(bytes[..<cut]).withUnsafeBytes { digest.update($0) }
             Array(bytes[cut...]).withUnsafeBytes { digest.update($0) }
             #expect(digest.finish() == expected, "cut at \(cut)")

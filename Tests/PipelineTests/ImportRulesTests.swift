@@ -18,7 +18,7 @@ import Testing
         "Remote": ["SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3"],
         "Sources": [
             "SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3", "SluiceRemote", "SluiceContentStore",
-            "CLinux",
+            "CLinux", "FoundationEssentials",
         ],
         "Sinks": [
             "SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3", "SluiceRemote", "SluiceContentStore",

@@ -16,6 +16,9 @@ struct LocationTests {
             ("s3://bucket/a/b", .s3(bucket: "bucket", key: ObjectKey("a/b")), false),
             ("s3://bucket/a//b?c#d%20", .s3(bucket: "bucket", key: ObjectKey("a//b?c#d%20")), false),
             ("s3://bucket//a/", .s3(bucket: "bucket", key: ObjectKey("/a/")), true),
+            ("hf://org/n@a%2Fb/x?#", .named(scheme: "hf", rest: ObjectKey("org/n@a%2Fb/x?#")), false),
+            ("HF://org/name/", .named(scheme: "hf", rest: ObjectKey("org/name/")), true),
+            ("ftp://example.org/a", .named(scheme: "ftp", rest: ObjectKey("example.org/a")), false),
             ("-", .stream, false),
             ("a", .path(ObjectKey("a")), false),
             ("./-", .path(ObjectKey("./-")), false),
@@ -39,8 +42,8 @@ struct LocationTests {
         "what is no location is refused with a sentence",
         arguments: [
             ("", "empty"), ("gdrive:models", "configured store"), ("C:\\models", "configured store"),
-            ("ftp://example.org/a", "not a scheme"), ("hf://org/name", "not a scheme"), ("s3://", "bucket"),
-            ("s3:///key", "bucket"), ("s3://AKIA:secret@bucket/key", "credentials"), ("s3://buc ket/key", "letters"),
+            ("s3://", "bucket"), ("s3:///key", "bucket"),
+            ("s3://AKIA:secret@bucket/key", "credentials"), ("s3://buc ket/key", "letters"),
             ("https://", "host"), ("https:///path", "host"), ("https://:80/", "host"),
             ("https://example.org/a b", "spaces"), ("https://example.org/a\u{7}", "control"),
             ("file://server/share", "absolute path"), ("file://", "without a path"), ("file:///a%2", "hexadecimal"),
@@ -62,7 +65,7 @@ struct LocationTests {
 
     @Test(
         "a location's text parses to the same location",
-        arguments: ["-", "./-", "./a:b", "s3://b/%20 ?#", "https://h/a?q=1#f", "file:///a%FF", "/a b/", "file:///-"]
+        arguments: ["-", "./-", "./a:b", "s3://b/%20 ?#", "https://h/a?q=1#f", "file:///a%FF", "hf://o/n?#%"]
     )
     func roundTrip(_ text: String) throws {
         let location = try Location(parsing: text)

@@ -98,6 +98,31 @@ import Testing
         #expect(sink.object() == bytes)
     }
 
+    @Test(
+        "Git's name of the content proves it where no SHA-256 is published, and refuses any other",
+        arguments: SinkCapabilities.Shape.all,
+        [0, 1000, 3 * mebibyte + 1]
+    )
+    func gitName(shape: SinkCapabilities.Shape, size: Int) async throws {
+        let bytes = TestBytes.make(size)
+        let name = RunningDigest(.gitSHA1, size: UInt64(size))
+        bytes.withUnsafeBytes { name.update($0) }
+        let published = name.finish()
+        let source = FakeSource(bytes)
+        source.publish(published)
+        let sink = FakeSink(shape)
+        let outcome = try await TransferFixture().run(source, sink)
+        #expect(outcome.proof == .published)
+        #expect(outcome.sha256 == TestBytes.sha256(bytes))
+        #expect(sink.object() == bytes)
+
+        let other = try #require(Digest(.gitSHA1, hex: String(repeating: "0", count: 40)))
+        source.publish(other)
+        let failure = await TransferFixture().failure(source, FakeSink(shape))
+        #expect(failure?.code == .digestMismatch)
+        #expect(failure?.message.contains(published.hex) == true && failure?.message.contains(other.hex) == true)
+    }
+
     @Test("A read that ends early or breaks is taken up inside the part", arguments: SinkCapabilities.Shape.all)
     func resumesInsideAPart(shape: SinkCapabilities.Shape) async throws {
         let bytes = TestBytes.make(6 * mebibyte + 11)

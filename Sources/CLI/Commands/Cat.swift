@@ -31,7 +31,7 @@ struct Cat: AsyncParsableCommand {
         commandName: "cat",
         abstract: "Write objects to standard output.",
         discussion: """
-            The bytes are those of one version, or the command fails; a published SHA-256 is checked at the end, when \
+            The bytes are those of one version, or the command fails; a published digest is checked at the end, when \
             the bytes are out: for bytes that must be proven first, use cp.
 
             EXAMPLES
@@ -85,24 +85,26 @@ struct Cat: AsyncParsableCommand {
             try await object.open(prefetch: wanted == nil ? 1 << 20 : 0, options: options)
         }
         let info = opened.info
-        var hash = SHA256()
+        let published = info.publishedSHA256 ?? info.publishedInstead
+        let hash = RunningDigest(published?.algorithm ?? .sha256, size: info.size ?? 0)
         var done: UInt64 = 0
         var isWhole = false
         if let stream = opened.stream, wanted == nil, opened.streamRange.lower == 0 {
-            done += try await copy(stream, &hash)
+            done += try await copy(stream, hash)
             isWhole = opened.streamRange.upper == UInt64.max
         } else {
             opened.stream?.cancel()
         }
         if !isWhole, let range = try rest(of: info, wanted, done: done) {
             let stream = try await object.read(range, of: info, options: options)
-            done += try await copy(stream, &hash)
+            done += try await copy(stream, hash)
         }
         try await object.confirmUnchanged(info)
-        guard wanted == nil, let published = info.publishedSHA256, hash.finalized() != published else { return }
+        let actual = hash.finish()
+        guard wanted == nil, let published, actual != published else { return }
         throw SluiceError(
             .digestMismatch,
-            "published \(published), but the bytes written are \(hash.finalized())",
+            "published \(published), but the bytes written are \(actual)",
             remedy: "do not use what was written"
         )
     }
@@ -119,7 +121,7 @@ struct Cat: AsyncParsableCommand {
         return range
     }
 
-    private static func copy(_ stream: any ByteStream, _ hash: inout SHA256) async throws -> UInt64 {
+    private static func copy(_ stream: any ByteStream, _ hash: RunningDigest) async throws -> UInt64 {
         var count: UInt64 = 0
         while let chunk = try await stream.next() {
             hash.update(chunk)

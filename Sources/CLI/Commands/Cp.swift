@@ -5,7 +5,7 @@ import SluicePipeline
 struct Cp: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cp",
-        abstract: "Copy between the web, files, S3 and content stores, and prove the bytes.",
+        abstract: "Copy between the web, hubs, files, S3 and stores, and prove the bytes.",
         discussion: """
             Nothing appears under its final name before it is proven. Interrupted work goes on when the same command \
             runs again. With -r, what is below a directory or a prefix is copied to below the target, its own name \
@@ -15,6 +15,7 @@ struct Cp: AsyncParsableCommand {
             EXAMPLES
               sluice cp https://example.org/model.gguf s3://models/
               sluice cp -r --include '*.safetensors' s3://models/llama/ ./llama/
+              sluice cp -r hf://Qwen/Qwen3-0.6B@main s3://models/qwen/
               sluice cp --sha256 9f86d0…0a08 https://example.org/a.bin ./a.bin
               sluice cp https://example.org/a.gguf ./ --also s3://models/ --also /mnt/b/
               tar c data | sluice cp - s3://backup/data.tar

@@ -6,13 +6,14 @@ import SluicePipeline
 struct Ls: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ls",
-        abstract: "List objects of a bucket, a prefix or a directory.",
+        abstract: "List objects of a bucket, a prefix, a repository or a directory.",
         discussion: """
             Lines appear while the listing is under way; memory does not grow with it.
 
             EXAMPLES
               sluice ls s3://models/
               sluice ls -lr s3://models/llama/
+              sluice ls -l hf://Qwen/Qwen3-0.6B
               sluice ls --json -r ./models | jq .size
             """
     )

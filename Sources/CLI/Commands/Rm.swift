@@ -33,7 +33,8 @@ struct Rm: AsyncParsableCommand {
         for text in locations {
             let location = try CopyOptions.location(text)
             switch location.kind {
-            case .web, .stream: throw ValidationError("\(location): only objects in S3 and files can be removed")
+            case .web, .named, .stream:
+                throw ValidationError("\(location): only objects in S3 and files can be removed")
             case .s3, .path, .cas:
                 if location.namesContainer, !selection.recursive {
                     throw ValidationError(

@@ -11,6 +11,7 @@ struct Stat: AsyncParsableCommand {
             EXAMPLES
               sluice stat https://example.org/model.gguf
               sluice stat --json s3://models/llama/config.json
+              sluice stat hf://Qwen/Qwen3-0.6B/model.safetensors
             """
     )
 

@@ -57,11 +57,15 @@ struct CopyOptions: ParsableArguments {
 
     /// Parses a location; the error names the redacted text.
     static func location(_ text: String) throws -> Location {
+        let location: Location
         do {
-            return try Location(parsing: text)
+            location = try Location(parsing: text)
         } catch {
             throw ValidationError("\(Redact.location(text)): \(error.description)")
         }
+        guard case .named(let scheme, _) = location.kind, !Registries.hubs.contains(scheme) else { return location }
+        let known = "https, http, \(Registries.hubs.sorted().joined(separator: ", ")), s3, file, and cas:"
+        throw ValidationError("\(location): \(scheme):// is not a scheme that Sluice knows: \(known)")
     }
 
     func targets() throws -> [Location] { try ([locations.last ?? ""] + also).map(CopyOptions.location) }

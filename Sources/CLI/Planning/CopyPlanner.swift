@@ -64,9 +64,9 @@ struct CopyPlanner: Sendable {
 
     private func single(_ location: Location, _ source: any Source) throws -> [TransferRequest] {
         let object = try source.object(ObjectKey(bytes: []))
-        // A URL is kept as it was typed: what the object calls itself is redacted. Everything else names itself without
-        // secrets and from any directory.
-        let text = if case .web(let url) = location.kind { url } else { object.location }
+        // A URL is kept as it was typed: what its object calls itself is redacted. Everything else names itself without
+        // secrets and from any directory, a pasted page of a hub too.
+        let text = if case .web(let url) = location.kind, object.isWeb { url } else { object.location }
         let requests = try targets.map { target in
             try request(text, object, to: target, try target.key(for: location), size: nil)
         }
@@ -148,5 +148,13 @@ struct CopyPlanner: Sendable {
             host: object.host,
             size: size
         )
+    }
+}
+
+extension SourceObject {
+    /// Whether a URL is its name.
+    fileprivate var isWeb: Bool {
+        guard let location = try? Location(parsing: location), case .web = location.kind else { return false }
+        return true
     }
 }

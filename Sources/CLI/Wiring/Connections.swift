@@ -3,6 +3,7 @@ import SluiceBytes
 import SluicePipeline
 import SluiceRemote
 import SluiceS3
+import SluiceSources
 import SluiceTransport
 import Synchronization
 
@@ -12,6 +13,7 @@ final class Connections: Sendable {
     private struct State {
         var transports: [String: CurlTransport] = [:]
         var buckets: [BucketKey: S3Connection] = [:]
+        var hubs: [String: HuggingFaceHub] = [:]
         /// What is known of an endpoint holds for all its buckets.
         var endpoints: [String: S3EndpointState] = [:]
     }
@@ -72,6 +74,46 @@ final class Connections: Sendable {
             "the certificates to trust cannot be read: \(SystemFailure("access", errno).reason)",
             remedy: "check the path given by --ca-file or AWS_CA_BUNDLE"
         )
+    }
+
+    /// The page or file of the Hugging Face hub that a pasted URL names; nil for every other URL.
+    func huggingFacePage(_ url: HTTPURL, caFile: String?) throws -> HuggingFaceSource? {
+        guard let hub = hubEndpoint, RedirectPolicy.sameOrigin(url, hub) else { return nil }
+        return HuggingFaceSource(page: url, hub: try huggingFace(caFile: caFile))
+    }
+
+    /// Nil if what the environment names is no address.
+    private var hubEndpoint: HTTPURL? {
+        guard let url = HTTPURL(HuggingFaceToken.endpoint(environment)), url.userinfo == nil, url.query == nil else {
+            return nil
+        }
+        return url
+    }
+
+    /// The Hugging Face hub that the environment names, with the user's token.
+    func huggingFace(caFile: String?) throws -> HuggingFaceHub {
+        if let known = state.withLock({ $0.hubs[caFile ?? ""] }) { return known }
+        guard let url = hubEndpoint else {
+            let text = HuggingFaceToken.endpoint(environment)
+            throw SluiceError(
+                .usage,
+                "the hub's address \(Redact.location(text)) is not an http(s) URL",
+                remedy: "check HF_ENDPOINT"
+            )
+        }
+        let made = HuggingFaceHub(
+            endpoint: url,
+            token: HuggingFaceToken.find(environment) { (try? AWSEnvironment.readSmallFile($0)) ?? nil },
+            client: try transport(caFile: caFile),
+            retrying: Retrying(resources: resources),
+            time: resources.time,
+            onWait: { [events = resources.events] in events.publish(.warning($0)) }
+        )
+        return state.withLock { state in
+            let first = state.hubs[caFile ?? ""] ?? made
+            state.hubs[caFile ?? ""] = first
+            return first
+        }
     }
 
     /// A bucket at an endpoint; credentials as the AWS tools find them.

@@ -94,7 +94,8 @@ final class LiveSession: CommandSession {
             return S3Remover(connection: connection, base: key)
         case .path: return FileRemover()
         case .cas: return StoreRemover(stores: stores)
-        case .web, .stream: throw SluiceError(.usage, object: "\(location)", "nothing can be removed there")
+        case .web, .named, .stream:
+            throw SluiceError(.usage, object: "\(location)", "nothing can be removed there")
         }
     }
 

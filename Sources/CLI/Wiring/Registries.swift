@@ -10,6 +10,9 @@ import Synchronization
 
 /// Sources and sinks under one set of a transfer's settings.
 final class Registries: Sendable {
+    /// Schemes of sources that have a grammar of their own.
+    static let hubs: Set<String> = ["hf"]
+
     /// The directory that the user named, which no target may lead out of.
     let targetRoot: String?
     private let sources: SourceRegistry
@@ -63,6 +66,10 @@ final class Registries: Sendable {
                 guard case .web(let text) = location.kind, let url = HTTPURL(text) else {
                     throw SluiceError(.usage, object: "\(location)", "not a URL that can be asked for")
                 }
+                // Who brings headers of their own wants that very URL.
+                if headers.count == 0, let page = try connections.huggingFacePage(url, caFile: settings.caFile) {
+                    return page
+                }
                 return HTTPSource(
                     url: url,
                     headers: headers,
@@ -72,6 +79,10 @@ final class Registries: Sendable {
                     now: { time.wallSeconds() }
                 )
             }
+        }
+        registry.register("hf") { location in
+            guard case .named(_, let rest) = location.kind else { throw Registries.misplaced(location) }
+            return try HuggingFaceSource(rest: rest, hub: try connections.huggingFace(caFile: settings.caFile))
         }
         registry.register("s3") { location in
             guard case .s3(let bucket, let key) = location.kind else { throw Registries.misplaced(location) }

@@ -153,7 +153,7 @@ package final class BlobImporter {
         _ status: FileStatus,
         _ location: String
     ) throws(SluiceError) -> Arrival {
-        let git = candidate.needsGitSHA1(size: status.size) ? GitBlobHash(size: status.size) : nil
+        let git = candidate.needsGitSHA1(size: status.size) ? RunningDigest(.gitSHA1, size: status.size) : nil
         // The caller has pinned what names say, so what is there now stays.
         if case .sha256(let digest) = candidate.claim, let found = try writer.store.open(digest),
             found.size.bytes == status.size
@@ -243,7 +243,7 @@ package final class BlobImporter {
         _ file: OwnedDescriptor,
         _ status: FileStatus,
         into blob: StagedBlob,
-        _ git: GitBlobHash?,
+        _ git: RunningDigest?,
         _ location: String
     ) throws(SluiceError) -> Facts {
         try hash(file, status, git, location) { (chunk, offset) throws(SluiceError) in
@@ -255,7 +255,7 @@ package final class BlobImporter {
     private func hash(
         _ file: OwnedDescriptor,
         _ unchanged: FileStatus?,
-        _ git: GitBlobHash?,
+        _ git: RunningDigest?,
         _ location: String,
         _ body: (Chunk, UInt64) throws(SluiceError) -> Void = { (_, _) throws(SluiceError) in }
     ) throws(SluiceError) -> Facts {

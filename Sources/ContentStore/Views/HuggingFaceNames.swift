@@ -111,18 +111,3 @@ enum HuggingFaceEtag: Hashable {
         }
     }
 }
-
-/// The SHA-1 that Git knows a file by.
-struct GitBlobHash {
-    private let digest = RunningDigest(.sha1)
-
-    init(size: UInt64) {
-        let head = Array("blob \(size)".utf8) + [0]
-        head.withUnsafeBytes { digest.update($0) }
-    }
-
-    func update(_ chunk: Chunk) { digest.update(chunk) }
-
-    /// Call it once.
-    func finish() -> Digest { digest.finish() }
-}

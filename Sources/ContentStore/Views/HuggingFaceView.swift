@@ -124,7 +124,7 @@ package struct HuggingFaceView {
         case .known(let known): etag = known
         case .computed:
             let blob = try placer.locate(file)
-            let hash = GitBlobHash(size: blob.status.size)
+            let hash = RunningDigest(.gitSHA1, size: blob.status.size)
             let found = try placer.hash(try placer.open(blob), "\(file.path)") { (chunk, _) throws(SluiceError) in
                 hash.update(chunk)
             }

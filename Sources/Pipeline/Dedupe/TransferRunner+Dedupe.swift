@@ -67,7 +67,7 @@ extension TransferRunner {
         member?.willRead([])
         return TransferOutcome(
             state: .done,
-            proof: expected == nil ? .transport : .published,
+            proof: (expected ?? opened.info.publishedInstead) == nil ? .transport : .published,
             sha256: expected ?? stored.recordedSHA256,
             size: stored.size,
             moved: 0,

@@ -49,7 +49,8 @@ final class DigestFrontier: Sendable {
     /// - Parameters:
     ///   - hash: the running hash, at `position`.
     ///   - boundaryStep: the part size, at whose multiples the running state is kept for the journal; 0: never.
-    ///   - end: the object's length, where the state is kept too: the last part is seldom a full one.
+    ///   - end: the object's length, where the state is kept too: the last part is seldom a full one. A git blob's digest
+    ///     begins with it.
     ///   - extras: other digests of the whole; possible only from position 0.
     ///   - read: reads back a stored range, at most a chunk of it.
     init(
@@ -61,7 +62,7 @@ final class DigestFrontier: Sendable {
         read: @escaping @Sendable (ByteRange) async throws -> Chunk
     ) {
         state = Mutex(State(hash: hash, position: position, boundary: (position, hash.savedState)))
-        self.extras = position == 0 ? extras.map { RunningDigestBox($0) } : []
+        self.extras = position == 0 ? extras.map { RunningDigestBox($0, size: end) } : []
         self.boundaryStep = boundaryStep
         self.end = end
         self.read = read
@@ -203,8 +204,8 @@ final class DigestFrontier: Sendable {
 final class RunningDigestBox: Sendable {
     private let digest: Mutex<RunningDigest>
 
-    init(_ algorithm: DigestAlgorithm) {
-        digest = Mutex(RunningDigest(algorithm))
+    init(_ algorithm: DigestAlgorithm, size: UInt64) {
+        digest = Mutex(RunningDigest(algorithm, size: size))
     }
 
     func update(_ chunk: Chunk) { digest.withLock { $0.update(chunk) } }

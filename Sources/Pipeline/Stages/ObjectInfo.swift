@@ -83,6 +83,12 @@ public struct ObjectInfo: Sendable {
         self.proposedName = proposedName
     }
 
+    /// What a publisher gives who gives no SHA-256, and what proves the content as well: git's name of a file of known
+    /// length. A transfer that goes on at a server from a saved SHA-256 cannot have it, and starts over.
+    public var publishedInstead: Digest? {
+        publishedSHA256 == nil && size != nil ? published.first { $0.algorithm == .gitSHA1 } : nil
+    }
+
     /// The published SHA-256, if there is one.
     public var publishedSHA256: Digest? { published.first { $0.algorithm == .sha256 } }
 }

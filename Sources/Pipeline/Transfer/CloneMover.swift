@@ -33,7 +33,7 @@ struct CloneMover {
         defer { memory.release() }
         runner.phase(.moving)
         var sha256 = SHA256()
-        let extras = context.capabilities.objectDigests.map { RunningDigest($0) }
+        let extras = context.digests.map { RunningDigest($0, size: size) }
         var offset: UInt64 = 0
         while offset < size {
             try Task.checkCancellation()

@@ -12,6 +12,8 @@ public struct Location: Hashable, Sendable, CustomStringConvertible {
         case cas(ObjectKey)
         /// A path of this machine, absolute or relative.
         case path(ObjectKey)
+        /// Anything else with a scheme, `SCHEME://REST`: what it means is for whoever registered the scheme.
+        case named(scheme: String, rest: ObjectKey)
         /// `-`: standard input as a source, standard output as a sink.
         case stream
     }
@@ -33,6 +35,7 @@ public struct Location: Hashable, Sendable, CustomStringConvertible {
         switch kind {
         case .web(let url): namesContainer = Location.pathOfURL(url).last == UInt8(ascii: "/")
         case .s3(_, let key): namesContainer = key.bytes.isEmpty || key.bytes.last == UInt8(ascii: "/")
+        case .named(_, let rest): namesContainer = rest.bytes.last == UInt8(ascii: "/")
         case .path(let path), .cas(let path): namesContainer = Location.isDirectoryName(path.bytes)
         case .stream: namesContainer = false
         }
@@ -58,17 +61,16 @@ public struct Location: Hashable, Sendable, CustomStringConvertible {
         case "http", "https": return .web(try webURL(text, rest))
         case "s3": return try s3(rest)
         case "file": return .path(try filePath(rest))
-        default:
-            let known = "https, http, s3, file, and cas:"
-            throw Refusal(description: "\(scheme):// is not a scheme that Sluice knows: \(known)")
+        default: return .named(scheme: scheme, rest: ObjectKey(bytes: rest))
         }
     }
 
-    /// The scheme under which a source or a sink is registered: `https`, `http`, `s3`, `file`, `-`.
+    /// The scheme under which a source or a sink is registered: `https`, `http`, `s3`, `file`, `-`, or any other.
     public var scheme: String {
         switch kind {
         case .web(let url): url.utf8.prefix { $0 != UInt8(ascii: ":") }.count == 4 ? "http" : "https"
         case .s3: "s3"
+        case .named(let scheme, _): scheme
         case .cas: "cas"
         case .path: "file"
         case .stream: "-"
@@ -81,7 +83,7 @@ public struct Location: Hashable, Sendable, CustomStringConvertible {
         switch kind {
         case .web(let url): path = Location.pathOfURL(url)
         case .s3(_, let key): path = key.bytes
-        case .path(let key), .cas(let key): path = key.bytes
+        case .path(let key), .cas(let key), .named(_, let key): path = key.bytes
         case .stream: return nil
         }
         guard let last = path.split(separator: UInt8(ascii: "/")).last, !last.isEmpty else { return nil }
@@ -94,6 +96,7 @@ public struct Location: Hashable, Sendable, CustomStringConvertible {
         switch kind {
         case .web(let url): url
         case .s3(let bucket, let key): "s3://\(bucket)/\(key.text)"
+        case .named(let scheme, let rest): "\(scheme)://\(rest.text)"
         case .cas(let path): "cas:" + Location.text(path)
         case .path(let path): Location.text(path)
         case .stream: "-"
@@ -104,7 +107,7 @@ public struct Location: Hashable, Sendable, CustomStringConvertible {
     package var localPath: LocalPath? {
         switch kind {
         case .path(let path), .cas(let path): LocalPath(typed: path.bytes)
-        case .web, .s3, .stream: nil
+        case .web, .s3, .named, .stream: nil
         }
     }
 

@@ -43,6 +43,11 @@ struct MoveContext: Sendable {
         try? await journal.reset()
     }
 
+    /// What is computed of the whole beside SHA-256: what the sink wants, and the publisher's where there is no SHA-256.
+    var digests: Set<DigestAlgorithm> {
+        info.publishedInstead.map { capabilities.objectDigests.union([$0.algorithm]) } ?? capabilities.objectDigests
+    }
+
     /// CRC32C, and what else the sink wants of a part, over its chunks.
     func digests(of chunks: [Chunk]) -> (crc32c: Digest, others: [Digest]) {
         let others = capabilities.partDigests.subtracting([.crc32c])

@@ -29,7 +29,7 @@ struct Resume: Sendable {
             position: position,
             boundaryStep: isPositioned ? 0 : plan.partSize,
             end: plan.size,
-            extras: context.capabilities.objectDigests
+            extras: context.digests
         ) { [session, pool = context.resources.pool] range in
             try await session.readBack(range, pool: pool)
         }
@@ -59,7 +59,7 @@ struct Resume: Sendable {
 
     /// Parts at a server count if the server confirms them and the saved hash covers them; the rest comes again.
     private func takeUpParts(_ earlier: JournalSnapshot) async throws -> Result {
-        guard context.capabilities.objectDigests.isEmpty, let state = earlier.digestState,
+        guard context.digests.isEmpty, let state = earlier.digestState,
             let hash = SHA256(savedState: state), hash.count == earlier.digestOffset
         else { return fresh() }
         let confirmed = await Set(session.confirmed)

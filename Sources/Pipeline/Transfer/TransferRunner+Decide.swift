@@ -63,13 +63,15 @@ extension TransferRunner {
                 skipped(existing, nil, .transport, "something is there already, and --no-clobber leaves it")
             )
         }
-        if let expected, info.size == nil || info.size == existing.size, try await isThere(expected, existing) {
+        if let published = expected ?? info.publishedInstead, info.size == nil || info.size == existing.size,
+            try await isThere(published, existing)
+        {
             return .settled(skipped(existing, expected, .published, "the same content is there already"))
         }
         if let done = try await journal.lastDone(), done.pin == info.pin, done.pin.isStrong,
             done.fingerprint == existing.fingerprint, expected == nil || expected == done.sha256
         {
-            let proof: Proof = expected == nil ? .transport : .published
+            let proof: Proof = (expected ?? info.publishedInstead) == nil ? .transport : .published
             return .settled(skipped(existing, done.sha256, proof, "neither side changed since it was copied"))
         }
         var digests = expected.map { "; \($0) is wanted" } ?? ""
@@ -155,9 +157,11 @@ extension TransferRunner {
             }
         }
         guard let stored else { return nil }
+        // The intent to commit came after every comparison.
+        let isProven = snapshot.commitDigest.map { expected == $0 || info.publishedInstead != nil } ?? false
         return TransferOutcome(
             state: .done,
-            proof: expected != nil && expected == snapshot.commitDigest ? .published : .transport,
+            proof: isProven ? .published : .transport,
             sha256: snapshot.commitDigest,
             size: size,
             moved: 0,

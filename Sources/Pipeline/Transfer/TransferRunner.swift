@@ -239,7 +239,7 @@ public struct TransferRunner: Sendable {
         _ context: MoveContext,
         _ plan: WritePlan
     ) async throws -> TransferOutcome {
-        let frontier = DigestFrontier(extras: context.capabilities.objectDigests) { range in
+        let frontier = DigestFrontier(end: context.info.size ?? .max, extras: context.digests) { range in
             throw SluiceError(.internalFault, "a stream has nothing to read back at \(range)")
         }
         phase(.moving)
@@ -305,9 +305,30 @@ public struct TransferRunner: Sendable {
                     + "try another mirror, or report it to the publisher"
             )
         }
+        try verifyInstead(request, info)
         try await context.retrying.run(host: source.host, object: source.location) {
             try await source.confirmUnchanged(info)
         }
+    }
+
+    /// Where no SHA-256 is published, the digest that is.
+    private func verifyInstead(_ request: CommitRequest, _ info: ObjectInfo) throws {
+        guard let published = info.publishedInstead else { return }
+        guard let actual = request.digests.first(where: { $0.algorithm == published.algorithm }) else {
+            throw SluiceError(
+                .internalFault,
+                object: source.location,
+                "\(published) is published, and was not computed",
+                retry: .restart
+            )
+        }
+        guard actual != published else { return }
+        throw SluiceError(
+            .digestMismatch,
+            object: source.location,
+            "the bytes have \(actual), \(published) is published",
+            remedy: "try another mirror, or report it to the publisher"
+        )
     }
 
     /// After the intent is in the journal.
@@ -324,7 +345,7 @@ public struct TransferRunner: Sendable {
         context.meter.publishNow()
         return TransferOutcome(
             state: .done,
-            proof: expected != nil && request.sha256 != nil ? .published : .transport,
+            proof: (expected ?? info.publishedInstead) != nil && request.sha256 != nil ? .published : .transport,
             sha256: request.sha256,
             size: request.size,
             moved: context.meter.moved,

@@ -25,7 +25,7 @@ struct WholeMover {
         let request = CommitRequest(
             size: size,
             sha256: RunningDigest.hash(.sha256, of: [whole]),
-            digests: context.capabilities.objectDigests.map { RunningDigest.hash($0, of: [whole]) },
+            digests: context.digests.map { RunningDigest.hash($0, of: [whole]) },
             receipts: []
         )
         try await runner.verify(request, plan.expected, context)

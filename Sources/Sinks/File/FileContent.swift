@@ -4,7 +4,7 @@ import SluiceBytes
 enum FileContent {
     /// - Throws: `SystemFailure`, or `CancellationError` between two chunks.
     static func digest(_ algorithm: DigestAlgorithm, of file: OwnedDescriptor, pool: BufferPool) throws -> Digest {
-        let digest = RunningDigest(algorithm)
+        let digest = RunningDigest(algorithm, size: try file.status().size)
         var offset: UInt64 = 0
         while true {
             try Task.checkCancellation()

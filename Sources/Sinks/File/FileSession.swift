@@ -64,7 +64,7 @@ final class FileSession: SinkSession {
             if try temporary.file.clone(from: original) {
                 return try FileContent.digest(digest.algorithm, of: temporary.file, pool: pool) == digest
             }
-            let running = RunningDigest(digest.algorithm)
+            let running = RunningDigest(digest.algorithm, size: size)
             var offset: UInt64 = 0
             while offset < size {
                 try Task.checkCancellation()

@@ -196,9 +196,9 @@ final class HTTPObject: SourceObject {
         switch response.status {
         case 206:
             guard let (range, total) = HTTPObject.contentRange(response), range == asked else {
-                throw wrongRange(
-                    "bytes \(asked) were asked for, the answer is \(HTTPObject.shown(response, "Content-Range"))"
-                )
+                let encoding = response.headers["Content-Encoding"] == nil ? nil : "Content-Encoding"
+                let fields = ["Content-Range", encoding].compactMap { $0 }.map { HTTPObject.shown(response, $0) }
+                throw wrongRange("bytes \(asked) were asked for, the answer is \(fields.joined(separator: ", "))")
             }
             try checkVersion(info(response, size: total, supportsRanges: true), pinned)
             try checkEncoding(response)
