@@ -21,6 +21,7 @@ let package = Package(
         .library(name: "SluiceContentStore", targets: ["SluiceContentStore"]),
         .library(name: "SluiceSources", targets: ["SluiceSources"]),
         .library(name: "SluiceSinks", targets: ["SluiceSinks"]),
+        .library(name: "SluiceMirror", targets: ["SluiceMirror"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
@@ -107,9 +108,16 @@ let package = Package(
             path: "Sources/Sinks",
             swiftSettings: strict
         ),
+        .target(
+            name: "SluiceMirror",
+            dependencies: ["SluiceBytes", "SluicePipeline"],
+            path: "Sources/Mirror",
+            swiftSettings: strict
+        ),
         .executableTarget(
             name: "sluice",
             dependencies: [
+                "SluiceMirror",
                 "SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3", "SluiceState", "SluiceSources",
                 "SluiceSinks", "SluiceRemote", "SluiceContentStore", "CLinux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -187,6 +195,12 @@ let package = Package(
                 "SluiceContentStore", "SluiceTestSupport",
             ],
             path: "Tests/SinksTests",
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "MirrorTests",
+            dependencies: ["SluiceMirror", "SluicePipeline", "SluiceBytes"],
+            path: "Tests/MirrorTests",
             swiftSettings: strict
         ),
         .testTarget(

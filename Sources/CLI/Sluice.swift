@@ -28,8 +28,8 @@ struct Sluice: AsyncParsableCommand {
             """,
         version: version,
         subcommands: [
-            Cp.self, Ls.self, Stat.self, Cat.self, Inspect.self, Rm.self, Add.self, Queue.self, Run.self, CAS.self,
-            Cleanup.self, Completions.self,
+            Cp.self, Mirror.self, Ls.self, Stat.self, Cat.self, Inspect.self, Rm.self, Add.self, Queue.self, Run.self,
+            CAS.self, Cleanup.self, Completions.self,
         ]
     )
 

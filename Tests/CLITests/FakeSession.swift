@@ -30,6 +30,8 @@ final class FakeSession: CommandSession {
 
     func moveStateAside() throws -> String { "" }
 
+    func scratch() throws -> LocalPath { throw SluiceError(.usage, "there is no scratch directory here") }
+
     func source(_ location: Location) throws -> any Source {
         FakeSource(location: location.text, items: listings[location.text], endless: endless.withLock { $0 })
     }

@@ -24,7 +24,9 @@ import Testing
             "SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3", "SluiceRemote", "SluiceContentStore",
             "CLinux",
         ],
+        "Mirror": ["SluiceBytes", "SluicePipeline", "FoundationEssentials"],
         "CLI": [
+            "SluiceMirror",
             "SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3", "SluiceRemote", "SluiceContentStore",
             "SluiceState", "SluiceSources", "SluiceSinks", "ArgumentParser", "Yams", "Logging", "Dispatch", "CLinux",
             "FoundationEssentials",

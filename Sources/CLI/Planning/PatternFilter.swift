@@ -37,12 +37,15 @@ struct KeyPattern: Sendable, Hashable {
         let description: String
     }
 
+    /// As it was written.
+    let text: String
     /// The alternatives of `{a,b}`, multiplied out. A bound keeps `{a,b}{a,b}…` from growing without end.
     private let alternatives: [[Token]]
     private static let mostAlternatives = 256
 
     init(_ text: String) throws(Refusal) {
         guard !text.isEmpty else { throw Refusal(description: "an empty pattern") }
+        self.text = text
         var scalars = text.unicodeScalars.map(\.value)
         let anchored = scalars.first == slash
         if anchored { scalars.removeFirst() }

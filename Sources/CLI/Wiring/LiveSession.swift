@@ -133,6 +133,16 @@ final class LiveSession: CommandSession {
             ?? StateLocation.standard(environment: LiveSession.environment())
     }
 
+    func scratch() throws -> LocalPath {
+        // The state file's directory is there once it was opened.
+        _ = try openStore()
+        let path = try stateLocation().path
+        guard let file = LocalPath(path) else {
+            throw SluiceError(.state, object: path, "the state file has no path that can be used")
+        }
+        return file.parent
+    }
+
     func moveStateAside() throws -> String { try stateLocation().moveAside(wallSeconds: time.wallSeconds()) }
 
     func run(job: JobID?, watch: Bool) async throws -> RunReport {

@@ -44,6 +44,9 @@ protocol CommandSession: Sendable {
     /// Tells the resolver what a redacted source stands for in this process.
     func keepSecret(_ location: Location, as identity: String)
 
+    /// A directory of this machine for files of a command's own, beside the state file.
+    func scratch() throws -> LocalPath
+
     /// Works until the job (nil: the queue) is drained, or for good if `watch`.
     func run(job: JobID?, watch: Bool) async throws -> RunReport
 

@@ -180,6 +180,23 @@ package final class HuggingFaceHub: Sendable {
         .error
     }
 
+    /// Pages of one listing; a thousand entries each.
+    static let mostPages = 10_000
+
+    /// The address of a listing's next page. The token goes along: only to the hub itself.
+    func nextPage(_ headers: HTTPHeaders, _ pinned: HuggingFacePlace) throws -> HTTPURL? {
+        guard let text = headers["Link"].flatMap({ LinkField.next($0) }) else { return nil }
+        guard let url = HTTPURL(text), isOwn(url), url.userinfo == nil else {
+            var error = HuggingFaceTree.bad(
+                pinned.location,
+                "the next page of the listing is at another place, \(Redact.location(text))"
+            )
+            error.retry = .never
+            throw error
+        }
+        return url
+    }
+
     // MARK: - Commits and files
 
     /// The commit that a revision is now.

@@ -146,6 +146,12 @@ struct HuggingFacePlace: Hashable, Sendable {
         LocalPath.percentDecoded(Array(text.utf8)).flatMap { ObjectKey(bytes: $0).losslessText }
     }
 
+    /// `ORG/NAME`.
+    static func isRepository(_ text: String) -> Bool {
+        let parts = components(text.utf8)
+        return parts.count == 2 && parts.allSatisfy(isName)
+    }
+
     private static func isName(_ text: String) -> Bool {
         let isPlain = text.utf8.allSatisfy { byte in
             (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)

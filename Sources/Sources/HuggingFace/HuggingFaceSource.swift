@@ -7,8 +7,8 @@ import Synchronization
 ///
 /// The revision becomes a commit by the first request; all that is listed and read after it is of that commit.
 package final class HuggingFaceSource: Source {
-    private let place: HuggingFacePlace
-    private let hub: HuggingFaceHub
+    let place: HuggingFacePlace
+    let hub: HuggingFaceHub
     private let commit = Mutex<String?>(nil)
 
     init(_ place: HuggingFacePlace, hub: HuggingFaceHub) {
@@ -42,7 +42,7 @@ package final class HuggingFaceSource: Source {
         return place.at(first, path: place.path)
     }
 
-    private func retrying<R: Sendable>(_ body: () async throws -> R) async throws -> R {
+    func retrying<R: Sendable>(_ body: () async throws -> R) async throws -> R {
         try await hub.retrying.run(host: hub.endpoint.origin, object: location, body)
     }
 
@@ -77,9 +77,6 @@ package final class HuggingFaceSource: Source {
         private var seen: Set<Int> = []
         private var isAtEnd = false
 
-        /// Pages of one listing; a thousand entries each.
-        private static let mostPages = 10_000
-
         init(_ source: HuggingFaceSource, recursive: Bool) {
             self.source = source
             self.recursive = recursive
@@ -103,7 +100,7 @@ package final class HuggingFaceSource: Source {
             }
             switch entry {
             case .file(let file): return .entry(try source.entry(file, pinned))
-            case .directory(let path): return recursive ? nil : .entry(try source.entry(path, pinned))
+            case .directory(let path, _): return recursive ? nil : .entry(try source.entry(path, pinned))
             case .refused(_, let error): return .skipped(error)
             }
         }
@@ -119,7 +116,7 @@ package final class HuggingFaceSource: Source {
             }
             let query = "?recursive=\(recursive)&expand=false"
             let url = try next ?? hub.api("tree", pinned, path: pinned.path, query: query)
-            guard pages.insert(url).inserted, pages.count <= Listing.mostPages else {
+            guard pages.insert(url).inserted, pages.count <= HuggingFaceHub.mostPages else {
                 throw HuggingFaceTree.bad(pinned.location, "the pages of the hub's listing lead in a circle")
             }
             let (found, headers) = try await source.retrying {
@@ -128,21 +125,8 @@ package final class HuggingFaceSource: Source {
             }
             hub.remember(found.compactMap { if case .file(let file) = $0 { file } else { nil } }, at: pinned)
             entries = found[...]
-            next = try headers["Link"].flatMap { LinkField.next($0) }.map { try checked($0, pinned) }
+            next = try source.hub.nextPage(headers, pinned)
             isAtEnd = next == nil
-        }
-
-        /// The token goes along: only to the hub itself.
-        private func checked(_ text: String, _ pinned: HuggingFacePlace) throws -> HTTPURL {
-            guard let url = HTTPURL(text), source.hub.isOwn(url), url.userinfo == nil else {
-                var error = HuggingFaceTree.bad(
-                    pinned.location,
-                    "the next page of the listing is at another place, \(Redact.location(text))"
-                )
-                error.retry = .never
-                throw error
-            }
-            return url
         }
     }
 
@@ -167,7 +151,7 @@ package final class HuggingFaceSource: Source {
         )
     }
 
-    private func relative(_ path: ObjectKey) throws -> ObjectKey {
+    func relative(_ path: ObjectKey) throws -> ObjectKey {
         guard path.hasPrefix(below) else {
             throw HuggingFaceTree.bad(location, "the hub's listing of \(place.path) has \(path), which is not in it")
         }

@@ -22,14 +22,15 @@ struct HuggingFaceFile: Hashable, Sendable {
 /// What a page of a tree lists.
 enum HuggingFaceEntry: Sendable {
     case file(HuggingFaceFile)
-    case directory(ObjectKey)
+    /// With git's name of it, where the hub tells one.
+    case directory(ObjectKey, Digest?)
     /// What no tree of git holds, or contradicts itself: this one cannot be had, the others can.
     case refused(ObjectKey, SluiceError)
 
     var path: ObjectKey {
         switch self {
         case .file(let file): file.path
-        case .directory(let path), .refused(let path, _): path
+        case .directory(let path, _), .refused(let path, _): path
         }
     }
 }
@@ -71,7 +72,7 @@ enum HuggingFaceTree {
                 let remedy = "it is left out; report it to the repository's owner"
                 found.append(.refused(path, SluiceError(.unsafeName, object: shown, reason, remedy: remedy)))
             } else if entry.type == "directory" {
-                found.append(.directory(path))
+                found.append(.directory(path, Digest(.gitSHA1, hex: entry.oid.lowercased())))
             } else {
                 found.append(try file(entry, path, object))
             }
@@ -142,21 +143,5 @@ enum HuggingFaceTree {
             retry: .backoff,
             cause: cause.map { Printable.text(String($0.prefix(200))) }
         )
-    }
-}
-
-/// What stands in a repository for a large file (git-lfs, docs/spec.md: keys in this order, one a line).
-struct LFSPointer {
-    let text: String
-
-    init(sha256: Digest, size: UInt64) {
-        text = "version https://git-lfs.github.com/spec/v1\noid sha256:\(sha256.hex)\nsize \(size)\n"
-    }
-
-    /// Git's name of it.
-    var object: Digest {
-        let digest = RunningDigest(.gitSHA1, size: UInt64(text.utf8.count))
-        Array(text.utf8).withUnsafeBytes { digest.update($0) }
-        return digest.finish()
     }
 }

@@ -1,0 +1,214 @@
+import SluiceBytes
+import SluiceMirror
+import SluicePipeline
+
+/// The part of a mirror that moves bytes and writes records: one source's.
+struct MirrorRun: Sendable {
+    let work: MirrorWork
+    let session: any CommandSession
+    let display: TransferDisplay
+
+    /// How each target's transfers ended, by their locations.
+    typealias Outcomes = [ObjectKey: TransferOutcome]
+
+    // MARK: - Files
+
+    /// Moves what the plans say; returns when all of it has ended.
+    func transfer(_ look: MirrorWork.Look, _ plans: [MirrorPlan]) async throws -> (RunReport, Outcomes) {
+        let host = try look.source.object(ObjectKey("")).host
+        var wanted: [ObjectKey: [TransferRequest]] = [:]
+        var order: [ObjectKey] = []
+        for (place, plan) in zip(look.places, plans) {
+            for item in plan.moving {
+                if wanted[item.file.path] == nil { order.append(item.file.path) }
+                wanted[item.file.path, default: []].append(try place.request(item, host: host, fanOut: nil))
+            }
+        }
+        var requests: [TransferRequest] = []
+        for (index, path) in order.enumerated() {
+            for var request in wanted[path] ?? [] {
+                request.fanOut = look.places.count > 1 ? Int64(index + 1) : nil
+                requests.append(request)
+            }
+        }
+        return try await run(requests, "mirror \(look.location) at \(look.revision.resolved)")
+    }
+
+    private func run(_ requests: [TransferRequest], _ title: String) async throws -> (RunReport, Outcomes) {
+        if requests.isEmpty { return (RunReport(), [:]) }
+        let queue = try await session.queue()
+        let collector = MirrorOutcomes()
+        let subscription = session.events.subscribe(batch: TransferDisplay.batch)
+        let following = Task { await collector.follow(subscription) }
+        let job = try await queue.beginJob(title, priority: work.priority)
+        display.plan(requests)
+        // Two rows of one object must come into the queue together.
+        try await queue.add(requests, to: job)
+        try await queue.endJob(job)
+        let report = try await session.run(job: job, watch: false)
+        // What is pending is still seen.
+        following.cancel()
+        await following.value
+        return (report, collector.outcomes)
+    }
+
+    /// What the manifest says of each file at a place.
+    func files(_ plan: MirrorPlan, at place: MirrorPlace, _ outcomes: Outcomes) async throws -> [MirrorManifest.File] {
+        var files: [MirrorManifest.File] = []
+        for item in plan.items {
+            if item.action == .unchanged, let kept = item.kept {
+                files.append(kept)
+                continue
+            }
+            let location = try place.target.sink.target(item.key).location
+            guard let outcome = outcomes[ObjectKey(location)] else {
+                throw SluiceError(.internalFault, object: location, "the transfer ended without an outcome")
+            }
+            let sha256 =
+                if let known = outcome.sha256 ?? outcome.stored.recordedSHA256 { known } else {
+                    try await digest(of: location)
+                }
+            files.append(MirrorRun.file(item, outcome, sha256))
+        }
+        return files
+    }
+
+    private static func file(
+        _ item: MirrorPlan.Item,
+        _ outcome: TransferOutcome,
+        _ sha256: Digest
+    ) -> MirrorManifest.File {
+        var evidence: [MirrorManifest.Evidence] = []
+        let published = item.file.published
+        if outcome.proof == .published {
+            if published.contains(sha256) { evidence.append(.sha256) }
+            if let object = item.file.object, published.contains(object) { evidence.append(.gitObject) }
+            if let object = item.file.object, LFSPointer(sha256: sha256, size: item.file.size).object == object {
+                evidence.append(.gitPointer)
+            }
+        }
+        return MirrorManifest.File(
+            path: item.file.path,
+            key: item.key == item.file.path ? nil : item.key,
+            size: item.file.size,
+            sha256: sha256,
+            object: item.file.object,
+            evidence: evidence.isEmpty ? [.transport] : evidence,
+            stored: outcome.stored.fingerprint
+        )
+    }
+
+    /// What was there before and has only git's name: read again, once.
+    private func digest(of location: String) async throws -> Digest {
+        let object = try session.source(try Resolver.location(location)).object(ObjectKey(""))
+        return try await session.retrying.run(host: object.host, object: object.location) {
+            let opened = try await object.open(prefetch: 0, options: ReadOptions(pool: session.pool))
+            opened.stream?.cancel()
+            let size = opened.info.size ?? 0
+            let stream = try await object.read(
+                ByteRange(0, size),
+                of: opened.info,
+                options: ReadOptions(pool: session.pool)
+            )
+            var hash = SHA256()
+            while let chunk = try await stream.next() { hash.update(chunk) }
+            try await object.confirmUnchanged(opened.info)
+            return hash.finalized()
+        }
+    }
+
+    // MARK: - Records
+
+    /// Listing and manifest, then the ref: in the order of their dependence.
+    func write(
+        _ files: [MirrorManifest.File],
+        _ plan: MirrorPlan,
+        _ tree: SourceTree,
+        _ look: MirrorWork.Look,
+        at place: MirrorPlace
+    ) async throws -> RunReport {
+        let listing = try MirrorListing.encoded(tree, of: look.revision)
+        let now = session.time.wallSeconds()
+        let directories = GitTree.proven(in: tree)
+        let manifest = MirrorManifest(
+            source: look.revision,
+            asked: "\(look.location)",
+            listing: listing.withUnsafeBytes { SHA256.hash($0) },
+            files: files,
+            leftOut: plan.leftOut,
+            provenDirectories: directories.proven,
+            publishedDirectories: directories.published,
+            layout: work.rules.layout,
+            selection: work.rules.selection,
+            tool: "sluice \(Sluice.version)",
+            written: now
+        )
+        let bytes = try manifest.encoded()
+        let digest = bytes.withUnsafeBytes { SHA256.hash($0) }
+        var report = try await put(
+            [(MirrorKeys.listing(manifest.listing), listing), (MirrorKeys.manifest(digest), bytes)],
+            at: place,
+            .refuse
+        )
+        guard report.status == .done, !report.interrupted else { return report }
+        let entry = MirrorRef.Entry(manifest: digest, revision: look.revision.resolved, since: now)
+        let ref = place.ref?.moved(to: entry) ?? MirrorRef(name: look.revision.requested, entry)
+        let key = MirrorKeys.ref(look.revision.requested)
+        report.merge(try await put([(key, try ref.encoded())], at: place, .overwrite))
+        return report
+    }
+
+    /// Records take the way of all bytes: from a file of this machine's own, through the queue.
+    private func put(
+        _ records: [(key: ObjectKey, bytes: [UInt8])],
+        at place: MirrorPlace,
+        _ overwrite: OverwritePolicy
+    ) async throws -> RunReport {
+        let scratch = try ScratchFiles(session.scratch())
+        defer { scratch.remove() }
+        var requests: [TransferRequest] = []
+        for record in records {
+            let file = try scratch.write(record.bytes)
+            requests.append(
+                TransferRequest(
+                    source: file,
+                    target: try place.target.sink.target(record.key).location,
+                    settings: place.target.settings,
+                    overwrite: overwrite,
+                    expectedSHA256: record.bytes.withUnsafeBytes { SHA256.hash($0) }.hex,
+                    host: "file",
+                    size: UInt64(record.bytes.count)
+                )
+            )
+        }
+        return try await run(requests, "records of a mirror").0
+    }
+
+    // MARK: - Deleting
+
+    func delete(_ plan: MirrorPlan, at place: MirrorPlace) async throws -> RunReport {
+        var report = RunReport()
+        let gone = try plan.deletions(most: work.rules.maxDelete)
+        if gone.isEmpty { return report }
+        let remover = try session.remover(place.target.location)
+        var rest = try gone.map { file in
+            SourceEntry(
+                relativeKey: file.place,
+                baseName: file.place.lastComponent,
+                size: file.size,
+                location: try place.target.sink.target(file.place).location
+            )
+        }[...]
+        while !rest.isEmpty {
+            let batch = Array(rest.prefix(remover.batch))
+            rest = rest.dropFirst(remover.batch)
+            let errors = try await remover.remove(batch)
+            for error in errors {
+                display.report(error)
+                report.failures[error.code, default: 0] += 1
+            }
+        }
+        display.say("deleted \(gone.count) files that the revision does not have")
+        return report
+    }
+}

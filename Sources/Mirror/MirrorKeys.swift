@@ -1,0 +1,63 @@
+import SluiceBytes
+import SluicePipeline
+
+/// Where things are below a mirror's place.
+package enum MirrorKeys {
+    /// The mirror's own records: nothing of a revision is put there under its own name.
+    package static let records = ObjectKey(".sluice/")
+
+    /// Of a manifest, by the SHA-256 of its bytes.
+    package static func manifest(_ digest: Digest) -> ObjectKey { ObjectKey(".sluice/manifests/\(digest.hex).json") }
+
+    /// Of what a hub answered, by the SHA-256 of its bytes.
+    package static func listing(_ digest: Digest) -> ObjectKey { ObjectKey(".sluice/listings/\(digest.hex).json") }
+
+    /// Of the pointer that a branch, tag or version is; `/` in its name is `%2F`.
+    package static func ref(_ name: String) -> ObjectKey {
+        let escaped = name.utf8.flatMap { byte -> [UInt8] in
+            let isPlain =
+                (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+                || "-_.".utf8.contains(byte)
+            return isPlain ? [byte] : Array("%\(TextEncoding.hex([byte]).uppercased())".utf8)
+        }
+        return ObjectKey(bytes: ".sluice/refs/".utf8 + escaped + ".json".utf8)
+    }
+
+    /// In the place of a path that a sink cannot keep: another for each path. The manifest tells which is whose.
+    package static func stand(in path: ObjectKey) -> ObjectKey {
+        ObjectKey(".sluice/names/\(path.bytes.withUnsafeBytes { SHA256.hash($0) }.hex)")
+    }
+
+    /// Where a path goes: itself, or what stands for it.
+    ///
+    /// - Parameter isKept: whether the sink takes that key.
+    package static func plain(_ path: ObjectKey, isKept: (ObjectKey) -> Bool) -> ObjectKey {
+        path.hasPrefix(records) || !isKept(path) ? stand(in: path) : path
+    }
+}
+
+/// What a hub answered when it was asked for the files of a revision, as it is kept: its pages, in order.
+package enum MirrorListing {
+    private struct Form: Codable {
+        let format: String
+        let version: Int
+        let hub: String
+        let name: String
+        let revision: String
+        let pages: [String]
+    }
+
+    /// The bytes of its file; pages are base64 (RFC 4648), so that they stay byte for byte what came.
+    package static func encoded(_ tree: SourceTree, of revision: SourceRevision) throws(SluiceError) -> [UInt8] {
+        try MirrorRecord.encode(
+            Form(
+                format: "sluice-mirror-listing",
+                version: 1,
+                hub: revision.hub,
+                name: revision.name,
+                revision: revision.resolved,
+                pages: tree.pages.map { TextEncoding.base64($0) }
+            )
+        )
+    }
+}

@@ -1,0 +1,128 @@
+import SluiceBytes
+import SluicePipeline
+
+/// What is to be done at one sink so that it holds a revision: decided from two lists, without I/O.
+package struct MirrorPlan: Sendable {
+    /// What becomes of a file.
+    package enum Action: String, Sendable, CaseIterable {
+        /// It was not there.
+        case new
+        /// The mirror has another version of it.
+        case changed
+        /// The mirror has this very version: no request for it.
+        case unchanged
+        /// The mirror has it, and the revision does not.
+        case gone
+    }
+
+    /// A file, and what becomes of it.
+    package struct Item: Sendable {
+        package let file: SourceTree.File
+        package let key: ObjectKey
+        package let action: Action
+        /// What the mirror has of that path.
+        package let kept: MirrorManifest.File?
+    }
+
+    /// What has to be moved or is there: those of little risk first (`order`).
+    package let items: [Item]
+    /// What the mirror has beside the revision.
+    package let gone: [MirrorManifest.File]
+    /// What the revision has and the mirror will not.
+    package let leftOut: [MirrorManifest.LeftOut]
+    /// Whether all of the listing was understood: otherwise what is not in it is unknown, not gone.
+    package let isWhole: Bool
+
+    /// Files up to this length come first: configuration, tokenizers and indices, without which nobody can use the rest.
+    static let small: UInt64 = 16 << 20
+
+    /// - Parameters:
+    ///   - previous: what the sink's own manifest says that it holds; nil: nothing.
+    ///   - reason: why a file is left out; nil: it is not.
+    ///   - key: where a file goes at the sink, below the mirror's place.
+    package init(
+        _ tree: SourceTree,
+        previous: MirrorManifest?,
+        layout: MirrorLayout = .plain,
+        leavingOut reason: (ObjectKey) -> String? = { _ in nil },
+        key: (SourceTree.File) throws(SluiceError) -> ObjectKey
+    ) throws(SluiceError) {
+        let known = Dictionary(
+            (previous?.layout == layout ? previous?.files ?? [] : []).map { ($0.path, $0) }
+        ) { first, _ in first }
+        var items: [Item] = []
+        var leftOut = tree.refused.map { MirrorManifest.LeftOut(path: $0.key, reason: $0.value.message) }
+        for file in tree.files {
+            if let reason = reason(file.path) {
+                leftOut.append(MirrorManifest.LeftOut(path: file.path, reason: reason))
+                continue
+            }
+            let key = try key(file)
+            let kept = known[file.path]
+            let action: Action =
+                kept.map { MirrorPlan.isSame($0, file) && $0.place == key ? .unchanged : .changed } ?? .new
+            items.append(Item(file: file, key: key, action: action, kept: kept))
+        }
+        self.items = items.sorted(by: MirrorPlan.order)
+        self.leftOut = leftOut.sorted { $0.path < $1.path }
+        let stays = Set(items.map(\.file.path))
+        gone = known.values.filter { !stays.contains($0.path) }.sorted { $0.path < $1.path }
+        isWhole = tree.refused.isEmpty
+    }
+
+    /// By what both publish: a length alone is not enough.
+    private static func isSame(_ kept: MirrorManifest.File, _ file: SourceTree.File) -> Bool {
+        guard kept.size == file.size else { return false }
+        if let sha256 = file.published.first(where: { $0.algorithm == .sha256 }) { return kept.sha256 == sha256 }
+        return file.object != nil && kept.object == file.object
+    }
+
+    /// Small files, then large ones, each by path: shards come in their order.
+    private static func order(_ left: Item, _ right: Item) -> Bool {
+        let (isLeftLarge, isRightLarge) = (left.file.size > small, right.file.size > small)
+        return isLeftLarge == isRightLarge ? left.file.path < right.file.path : !isLeftLarge
+    }
+
+    /// How many files, and bytes that have to come, of an action.
+    package func count(_ action: Action) -> (files: Int, bytes: UInt64) {
+        if action == .gone { return (gone.count, gone.reduce(0) { $0.addingCapped($1.size) }) }
+        let files = items.filter { $0.action == action }
+        return (files.count, files.reduce(0) { $0.addingCapped($1.file.size) })
+    }
+
+    /// What has to be moved.
+    package var moving: [Item] { items.filter { $0.action == .new || $0.action == .changed } }
+
+    /// What may be deleted at the sink.
+    ///
+    /// - Parameter most: how many at once; nil: a tenth of what the mirror had, and ten in any case.
+    /// - Throws: `.unconfirmed` after a listing that was not whole, `.limit` for more than that.
+    package func deletions(most: Int? = nil) throws(SluiceError) -> [MirrorManifest.File] {
+        guard isWhole else {
+            throw SluiceError(
+                .unconfirmed,
+                "nothing is deleted: parts of the listing were refused, and what it does not name may be among them",
+                remedy: "see what is left out, with -v"
+            )
+        }
+        let had = gone.count + items.count { $0.kept != nil }
+        let limit = most ?? max(10, had / 10)
+        guard gone.count <= limit else {
+            throw SluiceError(
+                .limit,
+                "nothing is deleted: \(gone.count) of \(had) files are gone at the source, and \(limit) may be deleted "
+                    + "at once",
+                remedy: "if that is meant, give --max-delete \(gone.count)"
+            )
+        }
+        return gone
+    }
+}
+
+extension UInt64 {
+    /// The sum, or the largest number there is.
+    fileprivate func addingCapped(_ other: UInt64) -> UInt64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? .max : sum
+    }
+}

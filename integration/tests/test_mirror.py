@@ -1,0 +1,192 @@
+"""Mirrors of a hub's models: one revision, whole, with proof, into directories, S3 and stores."""
+
+import hashlib
+import json
+import os
+
+import pytest
+
+MIB = 1 << 20
+ODD = {".gitattributes": b"*.bin filter=lfs\n", "a b+c%20#?.txt": b"odd", "sub/\u00fc.txt": b"composed",
+       "sub/u\u0308.txt": b"decomposed", "sub/deep/Config.json": b"{}", "sub/deep/config.json": b"{ }", "empty": b"",
+       ".sluice/mine": b"a file of the repository's own"}
+
+
+@pytest.fixture
+def repo(hugging_face, payload):
+    repo = hugging_face.model("org/m")
+    repo.commit({"config.json": b'{"a":1}' + b" " * 2000, "model.safetensors": payload(20 * MIB, 7), **ODD})
+    repo.info["cardData"] = {"license": "mit"}
+    return repo
+
+
+@pytest.fixture
+def env(hugging_face, s3_fault):
+    return {**hugging_face.environment(), **s3_fault.endpoint.environment()}
+
+
+class Place:
+    """A target of a mirror, with its files read by other means than Sluice's."""
+
+    def __init__(self, sluice, location, read):
+        self.sluice, self.location, self.read = sluice, location, read
+
+    def records(self, ref="main"):
+        """The ref and the manifest that it points to, checked against its own name."""
+        found = self.read()
+        ref = json.loads(found[f".sluice/refs/{ref}.json"])
+        raw = found[f".sluice/manifests/{ref['history'][0]['manifest']}.json"]
+        assert hashlib.sha256(raw).hexdigest() == ref["history"][0]["manifest"]
+        manifest = json.loads(raw)
+        listing = found[f".sluice/listings/{manifest['listing']['sha256']}.json"]
+        assert hashlib.sha256(listing).hexdigest() == manifest["listing"]["sha256"]
+        return ref, manifest
+
+    def files(self):
+        """path -> bytes, as the manifest says where they are; each with the digest that it says."""
+        found, (_, manifest) = self.read(), self.records()
+        files = {}
+        for file in manifest["files"]:
+            body = found[file.get("key", file["path"])]
+            assert hashlib.sha256(body).hexdigest() == file["sha256"] and len(body) == file["size"], file
+            files[file["path"]] = body
+        return files
+
+
+def below(directory):
+    found = {}
+    for at, _, names in os.walk(directory):
+        for name in names:
+            path = os.path.join(at, name)
+            with open(path, "rb") as file:
+                found[os.path.relpath(path, directory)] = file.read()
+    return found
+
+
+@pytest.fixture
+def place(sluice, s3_fault, store, repo):
+    """place("file"|"s3"|"store"): a Place."""
+    def read_store():
+        tree = f"hf:org/m@{repo.head('main')}"
+        sluice.ok("cas", "checkout", "--link", "copy", f"cas:{store.root}/{tree}", "checked-out", check=False)
+        return below(os.path.join(sluice.work, "checked-out"))
+
+    def make(kind):
+        if kind == "file":
+            return Place(sluice, "mirror/", lambda: below(os.path.join(sluice.work, "mirror")))
+        if kind == "s3":
+            return Place(sluice, "s3://bucket/m/", lambda: {
+                key[2:]: item.bytes() for key, item in s3_fault.buckets["bucket"].objects.items() if key[:2] == "m/"})
+        return Place(sluice, f"cas:{store.root}", read_store)
+    return make
+
+
+def wanted(repo, revision="main"):
+    return {path: file.bytes() for path, file in repo.resolve(revision).files.items()}
+
+
+@pytest.mark.parametrize("kind", ["file", "s3"])
+def test_a_model_is_mirrored_whole_with_proof_and_a_second_run_asks_once(place, sluice, hugging_face, repo, env, kind):
+    place = place(kind)
+    sluice.ok("mirror", "hf://org/m", place.location, env=env)
+    assert place.files() == wanted(repo)
+    ref, manifest = place.records()
+    commit = repo.resolve("main")
+    assert ref["ref"] == "main" and ref["history"][0]["revision"] == commit.sha == manifest["source"]["revision"]
+    assert manifest["source"]["name"] == "org/m" and manifest["source"]["about"]["licence"] == "mit"
+    for file in manifest["files"]:
+        published = commit.files[file["path"]]
+        assert file["git_oid"] == published.oid
+        assert file["evidence"] == (["sha256", "git-pointer"] if published.lfs else ["git-object"])
+    assert manifest["directories"] == {"published": 3, "proven": 3} and manifest["left_out"] == []
+    hugging_face.forget()
+    again = sluice.ok("mirror", "--json", "hf://org/m", place.location, env=env)
+    assert [request.operation for request in hugging_face.requests] == ["info"]
+    assert again.events[0]["event"] == "up_to_date"
+
+
+def test_one_read_feeds_a_directory_a_server_and_a_store(sluice, hugging_face, repo, env, store, place):
+    sluice.ok("mirror", "hf://org/m", "mirror/", "--also", "s3://bucket/m/", "--also", f"cas:{store.root}", env=env)
+    places = [place(kind) for kind in ("file", "s3")]
+    assert all(place.files() == wanted(repo) for place in places)
+    identities = {place.records()[1]["identity"] for place in places}
+    assert len(identities) == 1, "one revision"
+    assert hugging_face.bytes_sent(file="model.safetensors") == 20 * MIB
+    listed = sluice.ok("ls", "-r", f"cas:{store.root}/hf:org/m@{repo.head('main')}/").out
+    assert all(path in listed for path in ("config.json", "model.safetensors", ".sluice/refs/main.json"))
+    hugging_face.forget()
+    sluice.ok("mirror", "hf://org/m", "mirror/", "--also", "s3://bucket/m/", "--also", f"cas:{store.root}", env=env)
+    assert [request.operation for request in hugging_face.requests] == ["info"]
+
+
+def test_a_moved_branch_brings_what_changed_and_the_ref_remembers(place, sluice, hugging_face, repo, env, payload):
+    place = place("s3")
+    sluice.ok("mirror", "hf://org/m", place.location, env=env)
+    first = place.records()
+    repo.commit({"config.json": b"{}", "new.bin": payload(1 * MIB, 8), "empty": None})
+    hugging_face.forget()
+    shown = sluice.ok("mirror", "-n", "--json", "hf://org/m", place.location, env=env).events[-1]
+    assert (shown["new"], shown["changed"], shown["gone"]) == (1, 1, 1) and shown["new_bytes"] == 1 * MIB
+    assert sluice("mirror", "--check-only", "hf://org/m", place.location, env=env).rc == 1
+    assert hugging_face.requests_for("resolve") == []
+    sluice.ok("mirror", "hf://org/m", place.location, env=env)
+    assert place.files() == wanted(repo) and "empty" in place.read(), "nothing is deleted unless that is asked for"
+    ref, manifest = place.records()
+    assert [entry["revision"] for entry in ref["history"]] == [repo.head("main"), first[1]["source"]["revision"]]
+    assert {request.file for request in hugging_face.requests_for("resolve")} == {"config.json", "new.bin"}
+    repo.commit({"sub/deep/config.json": None})
+    sluice.ok("mirror", "--delete", "hf://org/m", place.location, env=env)
+    assert "sub/deep/config.json" not in place.read() and place.files() == wanted(repo)
+    assert sluice.ok("mirror", "--check-only", "hf://org/m", place.location, env=env)
+
+
+def test_what_is_not_selected_is_left_out_and_said(place, sluice, repo, env):
+    place = place("file")
+    sluice.ok("mirror", "--exclude", "*.safetensors", "hf://org/m", place.location, env=env)
+    _, manifest = place.records()
+    assert [entry["path"] for entry in manifest["left_out"]] == ["model.safetensors"]
+    assert "--exclude *.safetensors" in manifest["left_out"][0]["reason"]
+    sluice.ok("mirror", "hf://org/m", place.location, env=env)
+    assert place.files() == wanted(repo) and place.records()[1]["left_out"] == []
+
+
+def test_a_flipped_byte_ends_without_a_manifest(place, sluice, hugging_face, repo, env):
+    place = place("s3")
+    hugging_face.fault("cdn", {"do": "corrupt", "at": 10 * MIB, "when": {"file": "model.safetensors"}})
+    result = sluice("mirror", "hf://org/m", place.location, env=env)
+    assert result.rc == 4 and repo.file("model.safetensors").sha256 in result.err
+    found = place.read()
+    assert "model.safetensors" not in found and not any(key.startswith(".sluice/refs") for key in found)
+    hugging_face.clear_faults()
+    sluice.ok("mirror", "hf://org/m", place.location, env=env)
+    assert place.files() == wanted(repo)
+
+
+def test_files_that_no_mirror_brought_are_not_replaced(place, sluice, repo, env):
+    place = place("file")
+    os.makedirs(os.path.join(sluice.work, "mirror"))
+    mine = os.path.join(sluice.work, "mirror", "config.json")
+    with open(mine, "w") as file:
+        file.write("mine")
+    result = sluice("mirror", "hf://org/m", place.location, env=env)
+    assert result.rc == 1 and "--overwrite" in result.err and open(mine).read() == "mine"
+    assert ".sluice/refs/main.json" not in place.read()
+    sluice.ok("mirror", "--overwrite", "hf://org/m", place.location, env=env)
+    assert place.files() == wanted(repo)
+
+
+def test_several_models_go_below_their_names_and_one_that_fails_keeps_no_other(sluice, hugging_face, repo, env):
+    hugging_face.model("org/b").commit({"x": b"b"})
+    result = sluice("mirror", "hf://org/none", "hf://org/b", "hf://org/m", "all/", env=env)
+    assert result.rc == 3 and "org/none" in result.err
+    assert below(os.path.join(sluice.work, "all/org/b"))["x"] == b"b"
+    assert below(os.path.join(sluice.work, "all/org/m"))["sub/deep/config.json"] == b"{ }"
+
+
+@pytest.mark.parametrize("words, part", [
+    (["https://example.org/x", "out/"], "no revisions"), (["hf://org/m"], "no target"),
+    (["hf://org/m", "-"], "standard output"), (["--max-delete", "3", "hf://org/m", "out/"], "--delete"),
+])
+def test_what_cannot_be_mirrored_says_why(sluice, env, words, part):
+    result = sluice("mirror", *words, env=env)
+    assert result.rc == 2 and part in result.err
