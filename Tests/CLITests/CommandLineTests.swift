@@ -29,7 +29,9 @@ struct CommandLineTests {
 
     @Test(
         "help of every command succeeds and shows an example",
-        arguments: ["cp", "mirror", "ls", "stat", "cat", "inspect", "rm", "add", "queue", "run", "cleanup", "completions"]
+        arguments: [
+            "cp", "mirror", "ls", "stat", "cat", "inspect", "rm", "add", "queue", "run", "cleanup", "completions",
+        ]
     )
     func help(_ command: String) async throws {
         #expect(await CommandLineRun(arguments: [command, "--help"]).perform().status == 0)
