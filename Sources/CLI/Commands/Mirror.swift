@@ -21,7 +21,6 @@ struct Mirror: AsyncParsableCommand {
               sluice mirror hf://Qwen/Qwen3-0.6B s3://models/qwen3/
               sluice mirror --rev v1.0 --exclude '*.bin' hf://org/name /mnt/models/name
               sluice mirror hf://org/name cas:/mnt/nas/store --also s3://models/name/
-              sluice mirror --layout hf-cache hf://org/name ~/.cache/huggingface/hub
               sluice mirror -n hf://org/name s3://models/name/
             """
     )
@@ -31,7 +30,7 @@ struct Mirror: AsyncParsableCommand {
     )
     var rev: String?
     @OptionGroup var selection: MirrorFilterOptions
-    @Option(help: "How files lie at the target: plain, or hf-cache as huggingface_hub keeps them.")
+    @Option(help: "How files lie at the target: plain. (hf-cache is not built yet.)")
     var layout: MirrorLayout = .plain
     @Flag(help: "Delete at the target what the mirror brought and the revision does not have any more.")
     var delete = false
@@ -70,6 +69,7 @@ struct Mirror: AsyncParsableCommand {
         }
         if !(-1000...1000).contains(priority) { throw ValidationError("--priority must be -1000 to 1000") }
         if let maxDelete, maxDelete < 0 { throw ValidationError("--max-delete must not be negative") }
+        if layout != .plain { throw ValidationError("--layout hf-cache is not built yet: mirror into a store instead") }
         if maxDelete != nil, !delete {
             throw ValidationError("--max-delete says how much --delete may do: add --delete")
         }
