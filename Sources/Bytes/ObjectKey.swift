@@ -36,6 +36,18 @@ public struct ObjectKey: Hashable, Sendable, Comparable, CustomStringConvertible
     /// Whether the key begins with the bytes of `prefix`.
     public func hasPrefix(_ prefix: ObjectKey) -> Bool { bytes.starts(with: prefix.bytes) }
 
+    /// Why it names nothing below a directory; nil if it does.
+    package var relativeRefusal: String? {
+        if bytes.contains(0) { return "the name holds a zero byte" }
+        for component in bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
+            if component.isEmpty { return "the name has an empty component" }
+            if component.elementsEqual(".".utf8) || component.elementsEqual("..".utf8) {
+                return "the name holds . or .. as a component"
+            }
+        }
+        return nil
+    }
+
     /// The part after the last `/`.
     public var lastComponent: ObjectKey {
         ObjectKey(bytes: bytes.reversed().prefix { $0 != UInt8(ascii: "/") }.reversed())

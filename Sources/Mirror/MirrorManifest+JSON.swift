@@ -170,11 +170,11 @@ extension MirrorManifest.FileForm {
 
     /// Nil if it is not one that this program writes.
     fileprivate var file: MirrorManifest.File? {
-        guard let path = path.key, let sha256 = Digest(.sha256, hex: sha256), RelativePath.refusal(path) == nil else {
+        guard let path = path.key, let sha256 = Digest(.sha256, hex: sha256), path.relativeRefusal == nil else {
             return nil
         }
         let place = key.map(\.key)
-        if case .some(let key) = place, key.flatMap(RelativePath.refusal) != nil || key == nil { return nil }
+        if case .some(let key) = place, key == nil || key?.relativeRefusal != nil { return nil }
         let object = gitOID.map { Digest(.gitSHA1, hex: $0) }
         if case .some(nil) = object { return nil }
         return MirrorManifest.File(

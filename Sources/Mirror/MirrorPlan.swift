@@ -65,7 +65,8 @@ package struct MirrorPlan: Sendable {
         }
         self.items = items.sorted(by: MirrorPlan.order)
         self.leftOut = leftOut.sorted { $0.path < $1.path }
-        let stays = Set(items.map(\.file.path))
+        // What the revision has and was not selected this time is not gone.
+        let stays = Set(tree.files.map(\.path))
         gone = known.values.filter { !stays.contains($0.path) }.sorted { $0.path < $1.path }
         isWhole = tree.refused.isEmpty
     }

@@ -119,20 +119,3 @@ struct JSONPath: Codable, Sendable {
         }
     }
 }
-
-/// Paths that stay below a directory.
-enum RelativePath {
-    /// Why a path does not; nil if it does.
-    static func refusal(_ path: ObjectKey) -> String? {
-        if path.bytes.isEmpty { return "it is empty" }
-        if path.bytes.count > 4_096 { return "it has \(path.bytes.count) bytes, and 4096 are the most" }
-        if path.bytes.contains(0) { return "it holds a zero byte" }
-        for component in path.bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
-            if component.isEmpty { return "it has an empty component" }
-            if component.elementsEqual(".".utf8) || component.elementsEqual("..".utf8) {
-                return "it holds . or .. as a component"
-            }
-        }
-        return nil
-    }
-}

@@ -109,6 +109,12 @@ import Testing
         #expect(plan.leftOut.map(\.reason) == [refusal.message, "not selected"])
     }
 
+    @Test func `what is not selected any more is not gone`() throws {
+        let files = [large("a", "1"), large("b.bin", "2")]
+        let plan = try plan(files, manifest(files)) { $0 == ObjectKey("b.bin") ? "not selected" : nil }
+        #expect(plan.gone.isEmpty && plan.leftOut.map(\.path) == [ObjectKey("b.bin")])
+    }
+
     @Test func `nothing is deleted after a listing that was not whole, nor more than is allowed`() throws {
         let files = (0..<100).map { large("f\($0)", "\($0)") }
         let whole = try plan(Array(files.dropFirst(10)), manifest(files))

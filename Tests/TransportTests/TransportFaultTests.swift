@@ -148,25 +148,23 @@ struct TransportFaultTests {
         "a kept connection that the server closed: reads are repeated at once, writes are the caller's decision (N-19)"
     )
     func stale() async throws {
-        for method in ["GET", "PUT"] { try await onOwnThreads { try await stale(method) } }
-    }
-
-    private func stale(_ method: String) async throws {
-        let second = Latch()
-        let fixture = TransportFixture { index, _ in
-            // The second request reaches the kept connection, and gets a closed door.
-            index == 1 ? Answer(.wait(second), .close) : .ok()
+        for method in ["GET", "PUT"] {
+            let second = Latch()
+            let fixture = TransportFixture { index, _ in
+                // The second request reaches the kept connection, and gets a closed door.
+                index == 1 ? Answer(.wait(second), .close) : .ok()
+            }
+            defer { fixture.stop() }
+            second.open()
+            _ = try await fixture.transport.send(fixture.request()).collect(limit: 10)
+            var request = try fixture.request(method)
+            if method == "PUT" { request.body = .bytes([1, 2, 3]) }
+            let code = try await code { _ = try await fixture.transport.send(request).collect(limit: 10) }
+            #expect(code == (method == "PUT" ? .staleConnection : nil))
+            #expect(fixture.server.requests.count == (method == "PUT" ? 2 : 3))
+            _ = try await fixture.transport.send(request).collect(limit: 10)
+            #expect(fixture.server.requests.last?.body == (method == "PUT" ? [1, 2, 3] : []))
         }
-        defer { fixture.stop() }
-        second.open()
-        _ = try await fixture.transport.send(fixture.request()).collect(limit: 10)
-        var request = try fixture.request(method)
-        if method == "PUT" { request.body = .bytes([1, 2, 3]) }
-        let code = try await code { _ = try await fixture.transport.send(request).collect(limit: 10) }
-        #expect(code == (method == "PUT" ? .staleConnection : nil))
-        #expect(fixture.server.requests.count == (method == "PUT" ? 2 : 3))
-        _ = try await fixture.transport.send(request).collect(limit: 10)
-        #expect(fixture.server.requests.last?.body == (method == "PUT" ? [1, 2, 3] : []))
     }
 
     @Test("an early refusal stops the upload", arguments: [307, 403, 503])

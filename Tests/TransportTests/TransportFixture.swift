@@ -40,7 +40,7 @@ struct TransportFixture {
     ) async throws {
         let fixture = TransportFixture(configuration) { index, _ in answers[min(index, answers.count - 1)] }
         defer { fixture.stop() }
-        try await onOwnThreads { try await body(fixture) }
+        try await body(fixture)
     }
 }
 

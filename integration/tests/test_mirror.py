@@ -68,7 +68,7 @@ def place(sluice, s3_fault, store, repo):
     """place("file"|"s3"|"store"): a Place."""
     def read_store():
         tree = f"hf:org/m@{repo.head('main')}"
-        sluice.ok("cas", "checkout", "--link", "copy", f"cas:{store.root}/{tree}", "checked-out", check=False)
+        sluice.ok("cas", "checkout", "--link", "copy", f"cas:{store.root}/{tree}", "checked-out")
         return below(os.path.join(sluice.work, "checked-out"))
 
     def make(kind):
@@ -85,7 +85,7 @@ def wanted(repo, revision="main"):
     return {path: file.bytes() for path, file in repo.resolve(revision).files.items()}
 
 
-@pytest.mark.parametrize("kind", ["file", "s3"])
+@pytest.mark.parametrize("kind", ["file", "s3", "store"])
 def test_a_model_is_mirrored_whole_with_proof_and_a_second_run_asks_once(place, sluice, hugging_face, repo, env, kind):
     place = place(kind)
     sluice.ok("mirror", "hf://org/m", place.location, env=env)
@@ -160,6 +160,25 @@ def test_a_flipped_byte_ends_without_a_manifest(place, sluice, hugging_face, rep
     hugging_face.clear_faults()
     sluice.ok("mirror", "hf://org/m", place.location, env=env)
     assert place.files() == wanted(repo)
+
+
+def test_a_target_that_fails_keeps_no_other_from_its_proof(place, sluice, repo, env, s3_fault):
+    rule = s3_fault.fault("PutObject", {"do": "error", "status": 403, "code": "AccessDenied", "when": {"key": "m/config.json"}})
+    result = sluice("mirror", "hf://org/m", "mirror/", "--also", "s3://bucket/m/", env=env)
+    assert result.rc != 0 and rule.happened and "m/config.json" in result.err
+    assert place("file").files() == wanted(repo)
+    assert not any(key.startswith(".sluice/refs") for key in place("s3").read())
+    before = place("file").records()
+    s3_fault.clear_faults()
+    sluice.ok("mirror", "hf://org/m", "mirror/", "--also", "s3://bucket/m/", env=env)
+    assert place("s3").files() == wanted(repo) and place("file").records() == before, "what is proven stays as it is"
+
+
+def test_what_is_not_selected_any_more_is_not_deleted(place, sluice, repo, env):
+    place = place("file")
+    sluice.ok("mirror", "hf://org/m", place.location, env=env)
+    sluice.ok("mirror", "--exclude", "*.safetensors", "--delete", "hf://org/m", place.location, env=env)
+    assert "model.safetensors" in place.read()
 
 
 def test_files_that_no_mirror_brought_are_not_replaced(place, sluice, repo, env):

@@ -11,8 +11,8 @@ struct Mirror: AsyncParsableCommand {
         discussion: """
             The revision is resolved once, and every file is of it. What the mirror has already is not asked for. A \
             manifest is written last, below .sluice/ in the mirror: it holds each file's digests, how they were \
-            compared with what the hub publishes, and what was left out; sluice verify needs nothing else. A run that \
-            was interrupted goes on when the same command runs again.
+            compared with what the hub publishes, and what was left out. A run that was \
+            interrupted goes on when the same command runs again.
 
             One source goes to the target itself; several each go below it, under the names that their hub gives them. \
             In a content store without a tree's name, the tree gets the hub's name and the revision.
@@ -30,14 +30,12 @@ struct Mirror: AsyncParsableCommand {
     )
     var rev: String?
     @OptionGroup var selection: MirrorFilterOptions
-    @Option(help: "How files lie at the target: plain. (hf-cache is not built yet.)")
-    var layout: MirrorLayout = .plain
     @Flag(help: "Delete at the target what the mirror brought and the revision does not have any more.")
     var delete = false
     @Option(
         name: .customLong("max-delete"),
         help: .init(
-            "So many may be deleted at once. Default: a tenth of the mirror, and ten in any case.",
+            "So many may be deleted at once. Default: a tenth of the mirror, but ten at least.",
             valueName: "n"
         )
     )
@@ -69,7 +67,6 @@ struct Mirror: AsyncParsableCommand {
         }
         if !(-1000...1000).contains(priority) { throw ValidationError("--priority must be -1000 to 1000") }
         if let maxDelete, maxDelete < 0 { throw ValidationError("--max-delete must not be negative") }
-        if layout != .plain { throw ValidationError("--layout hf-cache is not built yet: mirror into a store instead") }
         if maxDelete != nil, !delete {
             throw ValidationError("--max-delete says how much --delete may do: add --delete")
         }
@@ -90,7 +87,6 @@ struct Mirror: AsyncParsableCommand {
                 revision: rev,
                 filter: selection.filter,
                 selection: selection.text,
-                layout: layout,
                 overwrite: overwrite,
                 deletes: delete,
                 maxDelete: maxDelete,
@@ -107,8 +103,6 @@ struct Mirror: AsyncParsableCommand {
         }
     }
 }
-
-extension MirrorLayout: ExpressibleByArgument {}
 
 /// Which files of a revision are taken.
 struct MirrorFilterOptions: ParsableArguments {

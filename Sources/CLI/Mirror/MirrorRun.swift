@@ -52,6 +52,11 @@ struct MirrorRun: Sendable {
         return (report, collector.outcomes)
     }
 
+    /// Whether all that had to come to a place is there, proven.
+    func hasArrived(_ plan: MirrorPlan, at place: MirrorPlace, _ outcomes: Outcomes) throws -> Bool {
+        try plan.moving.allSatisfy { outcomes[ObjectKey(try place.target.sink.target($0.key).location)] != nil }
+    }
+
     /// What the manifest says of each file at a place.
     func files(_ plan: MirrorPlan, at place: MirrorPlace, _ outcomes: Outcomes) async throws -> [MirrorManifest.File] {
         var files: [MirrorManifest.File] = []
@@ -66,7 +71,7 @@ struct MirrorRun: Sendable {
             }
             let sha256 =
                 if let known = outcome.sha256 ?? outcome.stored.recordedSHA256 { known } else {
-                    try await digest(of: location)
+                    try await digest(of: item.file, at: location)
                 }
             files.append(MirrorRun.file(item, outcome, sha256))
         }
@@ -98,8 +103,8 @@ struct MirrorRun: Sendable {
         )
     }
 
-    /// What was there before and has only git's name: read again, once.
-    private func digest(of location: String) async throws -> Digest {
+    /// What was there before and is known by git's name only: read again, once, and compared by that name.
+    private func digest(of file: SourceTree.File, at location: String) async throws -> Digest {
         let object = try session.source(try Resolver.location(location)).object(ObjectKey(""))
         return try await session.retrying.run(host: object.host, object: object.location) {
             let opened = try await object.open(prefetch: 0, options: ReadOptions(pool: session.pool))
@@ -111,9 +116,22 @@ struct MirrorRun: Sendable {
                 options: ReadOptions(pool: session.pool)
             )
             var hash = SHA256()
-            while let chunk = try await stream.next() { hash.update(chunk) }
+            let git = RunningDigest(.gitSHA1, size: size)
+            while let chunk = try await stream.next() {
+                hash.update(chunk)
+                git.update(chunk)
+            }
             try await object.confirmUnchanged(opened.info)
-            return hash.finalized()
+            let (sha256, found) = (hash.finalized(), git.finish())
+            guard file.published.contains(sha256) || file.published.contains(found) else {
+                throw SluiceError(
+                    .digestMismatch,
+                    object: location,
+                    "the bytes have \(sha256) and \(found), \(file.published.map(\.description).joined()) is published",
+                    remedy: "somebody changed the file meanwhile: run the command again"
+                )
+            }
+            return sha256
         }
     }
 

@@ -38,7 +38,7 @@ struct MirrorWork: Sendable {
                     continue
                 }
                 isBehind = true
-                let tree = try await tree(look, session)
+                let tree = try await look.source.tree(of: look.revision)
                 for place in look.places { try show(try place.plan(tree, rules), look, place, lists: !isCheck) }
             } catch let error as SluiceError {
                 let error = error.about("\(source)")
@@ -78,17 +78,19 @@ struct MirrorWork: Sendable {
             try show(current: look)
             return RunReport()
         }
-        let tree = try await tree(look, session)
+        let tree = try await look.source.tree(of: look.revision)
         let plans = try look.places.map { try $0.plan(tree, rules) }
         let run = MirrorRun(work: self, session: session, display: display)
         var (report, outcomes) = try await run.transfer(look, plans)
-        guard !report.interrupted, report.status == .done else { return report }
-        for (place, plan) in zip(look.places, plans) {
+        // A target that fails keeps no other from its proof.
+        for (place, plan) in zip(look.places, plans) where !report.interrupted && !place.isCurrent {
+            guard try run.hasArrived(plan, at: place, outcomes) else { continue }
             let files = try await run.files(plan, at: place, outcomes)
-            report.merge(try await run.write(files, plan, tree, look, at: place))
+            let written = try await run.write(files, plan, tree, look, at: place)
+            report.merge(written)
+            guard rules.deletes, !written.interrupted, written.status == .done else { continue }
+            report.merge(try await run.delete(plan, at: place))
         }
-        guard !report.interrupted, report.status == .done, rules.deletes else { return report }
-        for (place, plan) in zip(look.places, plans) { report.merge(try await run.delete(plan, at: place)) }
         return report
     }
 
@@ -111,10 +113,6 @@ struct MirrorWork: Sendable {
         }
         try CopyTarget.refuseRepeated(places.map(\.target.sink.location))
         return Look(location: location, source: source, revision: revision, places: places)
-    }
-
-    private func tree(_ look: Look, _ session: any CommandSession) async throws -> SourceTree {
-        try await look.source.tree(of: look.revision)
     }
 
     // MARK: - Telling

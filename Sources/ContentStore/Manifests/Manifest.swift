@@ -85,9 +85,7 @@ package struct Manifest: Hashable, Sendable {
     }
 
     private static func isRelative(_ path: ObjectKey) -> Bool {
-        let components = path.bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
-        return !path.bytes.isEmpty && path.bytes.count <= 4096 && !path.bytes.contains(0)
-            && components.allSatisfy { !$0.isEmpty && !$0.elementsEqual(".".utf8) && !$0.elementsEqual("..".utf8) }
+        path.bytes.count <= 4096 && path.relativeRefusal == nil
     }
 }
 

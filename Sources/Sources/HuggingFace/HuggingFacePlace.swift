@@ -97,7 +97,7 @@ struct HuggingFacePlace: Hashable, Sendable {
             throw Self.refusal(object, "a repository's name holds letters, digits, '-', '_' and '.'")
         }
         let key = ObjectKey(path)
-        if !key.bytes.isEmpty, let reason = HuggingFaceTree.refusal(key) { throw Self.refusal(object, reason) }
+        if !key.bytes.isEmpty, let reason = key.relativeRefusal { throw Self.refusal(object, reason) }
         self.init(kind, names.joined(separator: "/"), revision: revision, path: key)
     }
 

@@ -67,7 +67,7 @@ enum HuggingFaceTree {
         var found: [HuggingFaceEntry] = []
         for entry in entries where entry.type == "file" || entry.type == "directory" {
             let path = ObjectKey(entry.path)
-            if let reason = HuggingFaceTree.refusal(path) {
+            if let reason = path.relativeRefusal {
                 let shown = "\(object)/\(Printable.text(String(entry.path.prefix(200))))"
                 let remedy = "it is left out; report it to the repository's owner"
                 found.append(.refused(path, SluiceError(.unsafeName, object: shown, reason, remedy: remedy)))
@@ -78,19 +78,6 @@ enum HuggingFaceTree {
             }
         }
         return found
-    }
-
-    /// Why no tree of git holds a path; nil if one may.
-    static func refusal(_ path: ObjectKey) -> String? {
-        if path.bytes.contains(0) { return "the name holds a zero byte" }
-        for component in path.bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
-            switch String(decoding: component, as: UTF8.self) {
-            case "": return "the name has an empty component"
-            case ".", "..": return "the name holds . or .. as a component"
-            default: continue
-            }
-        }
-        return nil
     }
 
     private static func file(

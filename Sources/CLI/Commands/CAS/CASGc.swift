@@ -24,7 +24,7 @@ struct CASGc: AsyncParsableCommand {
     var grace: DurationArgument?
     @Flag(help: "No waiting: you vouch that nobody else uses the store. Refused while a lease is alive.")
     var exclusive = false
-    @Flag(help: "Go on although most trees, or all, are gone since the last run.")
+    @Flag(help: "Go on although most trees, or all, are gone, or a damaged manifest's needs unknown.")
     var force = false
     @Flag(name: [.customShort("n"), .customLong("dry-run")], help: "Show what would be done; change nothing.")
     var dryRun = false
