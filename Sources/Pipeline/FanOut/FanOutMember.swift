@@ -28,8 +28,8 @@ public final class FanOutMember: SourceObject {
     var group: ObjectIdentifier { ObjectIdentifier(shared) }
 
     /// What the member's sink takes; to be told before `open`.
-    func announce(_ capabilities: SinkCapabilities, _ limits: TransferLimits) {
-        shared.announce(id, FanOutMemory.Demand(capabilities: capabilities, limits: limits))
+    func announce(_ capabilities: SinkCapabilities, _ limits: TransferLimits, listedSize: UInt64?) {
+        shared.announce(id, FanOutMemory.Demand(capabilities: capabilities, limits: limits, listedSize: listedSize))
     }
 
     /// These ranges and no others will be read, or none at all.

@@ -9,6 +9,8 @@ struct FanOutMemory: Sendable, Hashable {
     struct Demand: Sendable {
         let capabilities: SinkCapabilities
         let limits: TransferLimits
+        /// Of the object, if a listing told it.
+        let listedSize: UInt64?
     }
 
     /// Kept blocks of this length.
@@ -35,14 +37,28 @@ struct FanOutMemory: Sendable, Hashable {
         return min(2 * window * blockSize, whole) + chunk
     }
 
+    /// What must be admitted before the first bytes are asked for: enough for the whole read of an object as large as
+    /// was listed, or of a small one. Of those there are many at once, and none of them could have more then.
+    func first(_ demands: [Int: Demand], total: ByteCount) throws -> UInt64 {
+        if let listed = demands.values.compactMap(\.listedSize).max() {
+            return all(try shares(demands, size: listed, total: total), size: listed)
+        }
+        let small = FanOutMemory.chunk
+        return max(kept(of: blockSize), all(try shares(demands, size: small, total: total), size: small))
+    }
+
+    /// What is kept, and all members' shares.
+    func all(_ shares: [Int: UInt64], size: UInt64?) -> UInt64 {
+        shares.values.reduce(kept(of: size)) { $0.addingCapped($1) }
+    }
+
     /// What each member needs: as many lanes as it may have, fewer where all would take more than half of the budget,
     /// and one at least.
     func shares(_ demands: [Int: Demand], size: UInt64?, total: ByteCount) throws -> [Int: UInt64] {
         var lanes = max(1, demands.values.map(\.limits.connections).max() ?? 1)
         while true {
             let shares = try demands.mapValues { try FanOutMemory.share($0, size, lanes: lanes) }
-            let sum = shares.values.reduce(kept(of: size)) { $0.addingCapped($1) }
-            if lanes == 1 || sum <= total.bytes / 2 { return shares }
+            if lanes == 1 || all(shares, size: size) <= total.bytes / 2 { return shares }
             lanes -= 1
         }
     }

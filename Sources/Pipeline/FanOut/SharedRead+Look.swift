@@ -46,9 +46,11 @@ extension SharedRead {
 
     private func look(at source: any SourceObject, wantsBytes: Bool, _ options: ReadOptions) async {
         do {
-            let first =
-                wantsBytes && source.readsAhead
-                ? try await resources.budget.reserve(memory.kept(of: memory.blockSize)) : nil
+            var first: MemoryReservation?
+            if wantsBytes, source.readsAhead {
+                let bytes = try memory.first(presentDemands(), total: resources.budget.total)
+                first = try await resources.budget.reserve(bytes)
+            }
             let opened = try await source.open(prefetch: wantsBytes ? memory.blockSize : 0, options: options)
             do {
                 try await admit(opened, first, mayDrop: source.readsAhead)
@@ -64,16 +66,20 @@ extension SharedRead {
         }
     }
 
+    private func presentDemands() -> [Int: FanOutMemory.Demand] {
+        state.withLock { state in state.demands.filter { state.members.contains($0.key) } }
+    }
+
     /// Admits the memory of the whole read. Nobody who holds memory may wait for more: what the first bytes have is
     /// given back, and the bytes with it, if the rest is not free now.
     private func admit(_ opened: OpenedObject, _ first: MemoryReservation?, mayDrop: Bool) async throws {
         let info = opened.info
-        let demands = state.withLock { state in state.demands.filter { state.members.contains($0.key) } }
-        let shares = try memory.shares(demands, size: info.size, total: resources.budget.total)
-        let all = shares.values.reduce(memory.kept(of: info.size)) { $0.addingCapped($1) }
+        let shares = try memory.shares(presentDemands(), size: info.size, total: resources.budget.total)
+        let all = memory.all(shares, size: info.size)
         var stream = opened.stream
         let reservation: MemoryReservation
         if let first, first.tryGrow(to: all) {
+            first.shrink(to: all)
             reservation = first
         } else {
             if mayDrop {

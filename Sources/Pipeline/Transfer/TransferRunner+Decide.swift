@@ -17,7 +17,7 @@ extension TransferRunner {
             gate: source.host == "file" ? nil : resources.throttle.downloadGate(time: resources.time),
             idleTimeout: limits.idleTimeout
         )
-        member?.announce(capabilities, limits)
+        member?.announce(capabilities, limits, listedSize: claim.request.size)
         return try await retrying.run(host: source.host, object: source.location) {
             let bytes = FirstLook.memory(prefetch: prefetch, of: claim.request.size, capabilities)
             let memory = prefetch > 0 && reader.readsAhead ? try await resources.budget.reserve(bytes) : nil

@@ -11,6 +11,8 @@ import Testing
         let resources: PipelineResources
         var limits = TransferLimits(connections: 4)
         var expectedSHA256: String?
+        /// As a listing told it.
+        var listedSize: UInt64?
         var journals: [MemoryJournal] = []
 
         init(memory: ByteCount = .mebibytes(64)) {
@@ -32,7 +34,8 @@ import Testing
                         source: source.location,
                         target: sink.target("\(index)").location,
                         expectedSHA256: expectedSHA256,
-                        host: source.host
+                        host: source.host,
+                        size: listedSize
                     ),
                     fence: 1,
                     attempts: 0,
@@ -180,6 +183,29 @@ import Testing
             #expect(source.bytesYielded == 2 * UInt64(bytes.count))
             await group.expectNothingHeld(source)
         }
+    }
+
+    @Test("However many small objects are read at once, each is asked for once", arguments: [true, false])
+    func smallOnes(isListed: Bool) async throws {
+        let bytes = TestBytes.make(30_000)
+        // Nobody gets bytes, and gives memory back, before all have looked that may.
+        let latch = Latch()
+        let source = source(bytes) { $0.beforeChunk = { _, _ in await latch.wait() } }
+        var group = Group()
+        group.listedSize = isListed ? UInt64(bytes.count) : nil
+        let run = Task { [group] in
+            await withTaskGroup(of: [Result<TransferOutcome, any Error>].self) { reads in
+                for _ in 0..<12 {
+                    reads.addTask { await group.run(source, [FakeSink(.positioned), FakeSink(.positioned)]) }
+                }
+                return await reads.reduce(into: []) { $0 += $1 }
+            }
+        }
+        await until { group.resources.budget.waiting > 0 }
+        latch.open()
+        for end in await run.value { _ = try end.get() }
+        #expect(source.opens == 12 && source.reads.count == 12)
+        await group.expectNothingHeld(source)
     }
 
     @Test(
