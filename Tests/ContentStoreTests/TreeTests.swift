@@ -255,7 +255,8 @@ import Testing
         try writer.put("one", pool: fixture.pool)
         #expect(try writer.commit(Manifest(name, [first])) == .committed)
         let refused = try run([addition("a", "two", .overwrite, replaces: first.fingerprint)])[0]
-        #expect(throws: SluiceError.self) { try refused.get() }
+        let error = #expect(throws: SluiceError.self) { try refused.get() }
+        #expect(error?.message.contains("last generation") == true)
         #expect(try share.store.tree(name)?.files == [first])
     }
 

@@ -28,9 +28,9 @@ package struct CollectionOptions: Sendable {
 /// Why a collection ended before it touched anything.
 package enum CollectionDoubt: Hashable, Sendable {
     case clocks(ClockSkew)
-    case noManifests(last: Int)
+    case noManifests(last: Int?, blobs: Int)
     case fewManifests(now: Int, last: Int)
-    case liveLeases(Int)
+    case liveLeases([String])
     case lostManifests([String])
 
     func error(_ object: String) -> SluiceError {
@@ -43,11 +43,12 @@ package enum CollectionDoubt: Hashable, Sendable {
                 remedy: "Set the wrong clock right; they may differ by five minutes",
                 retry: .park
             )
-        case .noManifests(let last):
+        case .noManifests(let last, let blobs):
             SluiceError(
                 .unconfirmed,
                 object: object,
-                "nothing is collected: no manifest is there, and the last run saw \(last)",
+                "nothing is collected: no manifest is there, and "
+                    + (last.map { "the last run saw \($0)" } ?? "\(blobs) blobs are"),
                 remedy: "Check that the mount shows all of the store; if it is meant to be empty, use --force"
             )
         case .fewManifests(let now, let last):
@@ -64,11 +65,11 @@ package enum CollectionDoubt: Hashable, Sendable {
                 "nothing is collected: what \(paths.joined(separator: ", ")) in the quarantine needed is unknown",
                 remedy: "Copy it into the store again, or remove the file and its .json if nothing of it is needed"
             )
-        case .liveLeases(let count):
+        case .liveLeases(let writers):
             SluiceError(
                 .leased,
                 object: object,
-                "nothing is collected without waiting: \(count) writers are at work",
+                "nothing is collected without waiting: at work is \(writers.joined(separator: ", "))",
                 remedy: "Wait for them, or collect without --exclusive",
                 retry: .park
             )
@@ -84,7 +85,8 @@ struct CollectionRoots: Sendable {
     /// Revisions, not files: merging manifests must not look like a loss of most of them.
     var revisions = 0
     private var last: RevisionName?
-    var liveLeases = 0
+    /// The writers that are at work, for people.
+    var liveWriters: [String] = []
     var longestTimeToLive = Duration.zero
 
     mutating func add(_ manifest: Manifest) {
@@ -104,7 +106,7 @@ struct CollectionRoots: Sendable {
 
     /// Its pins count while its writer may still come to commit: the heartbeat, and a grace after it.
     mutating func add(_ seen: SeenLease, grace: Duration) {
-        if seen.isAlive, !seen.lease.isOver { liveLeases += 1 }
+        if seen.isAlive, !seen.lease.isOver { liveWriters.append(seen.description) }
         longestTimeToLive = max(longestTimeToLive, seen.lease.timeToLive)
         if !seen.isForgotten(after: grace) { for pin in seen.lease.pins { mark(pin) } }
     }
@@ -190,11 +192,11 @@ struct CollectionPlan {
         blobs: Int,
         options: CollectionOptions
     ) -> CollectionDoubt? {
-        let live = max(first.liveLeases, again.liveLeases)
-        if options.isExclusive, live > 0 { return .liveLeases(live) }
+        let live = first.liveWriters.isEmpty ? again.liveWriters : first.liveWriters
+        if options.isExclusive, !live.isEmpty { return .liveLeases(live) }
         if options.isForced { return nil }
         let now = min(first.revisions, again.revisions)
-        if now == 0, last ?? blobs > 0 { return .noManifests(last: last ?? 0) }
+        if now == 0, last ?? blobs > 0 { return .noManifests(last: last, blobs: blobs) }
         // More than half of them at once is a mount that does not show everything, far more often than a wish.
         if let last, now < last, now < last - now { return .fewManifests(now: now, last: last) }
         return nil

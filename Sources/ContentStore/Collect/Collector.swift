@@ -107,7 +107,7 @@ package final class Collector: Sendable {
         try check(roots, again, blobs: plan.blobs)
         plan.confirm(again)
         report.revisions = max(roots.revisions, again.revisions)
-        report.liveLeases = max(roots.liveLeases, again.liveLeases)
+        report.liveLeases = max(roots.liveWriters.count, again.liveWriters.count)
         report.blobs = plan.blobs
         report.young = plan.young
         try await gate(.rootsReadAgain)

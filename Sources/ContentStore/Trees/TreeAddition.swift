@@ -133,12 +133,22 @@ package struct AdditionRound {
         guard let present = other ?? tree.known(file.path) else { return file }
         // The same again only says anew where it came from.
         if present.digest == file.digest { return file.with(generation: present.generation) }
-        guard addition.overwrite == .overwrite, other == nil, present.generation < Manifest.lastGeneration,
+        guard addition.overwrite == .overwrite, other == nil,
             addition.replaces == nil || addition.replaces == present.fingerprint
         else {
             throw exists(addition, present)
         }
+        guard present.generation < Manifest.lastGeneration else { throw replacedTooOften(addition, present) }
         return file.with(generation: present.generation + 1)
+    }
+
+    private func replacedTooOften(_ addition: TreeAddition, _ present: Manifest.File) -> SluiceError {
+        SluiceError(
+            .exists,
+            object: "\(addition.revision) \(addition.file.path)",
+            "the file there has the last generation, \(present.generation): it cannot be replaced once more",
+            remedy: "remove the tree and copy into it again, or copy to another revision"
+        )
     }
 
     private func exists(_ addition: TreeAddition, _ present: Manifest.File) -> SluiceError {

@@ -23,9 +23,16 @@ struct Lease: Hashable, Sendable {
 }
 
 /// A lease that was found, and how long ago its heartbeat was by the server's clock.
-struct SeenLease: Sendable {
+struct SeenLease: Sendable, CustomStringConvertible {
     let lease: Lease
     let age: Duration
+
+    /// Who it is, and when it was heard of: a heartbeat from the future comes of a clock that was set back.
+    var description: String {
+        let seconds = age.components.seconds
+        let heard = seconds < 0 ? "in \(seconds.magnitude) s by the store's clock" : "\(seconds) s ago"
+        return "process \(lease.process) on \(Printable.text(lease.host)) (last heard of \(heard))"
+    }
 
     var isAlive: Bool { age <= lease.timeToLive }
 

@@ -135,14 +135,25 @@ private final class ScrubShowing: Sendable {
         object.add("manifests", report.manifests)
         object.add("findings", report.findings.count)
         object.add("complete", report.isComplete)
-        var text = "\(read.count) blobs (\(read.bytes)) and \(report.manifests) manifests read: "
-        text +=
-            report.isSound
-            ? "all are sound" : "\(report.findings.count) findings: sluice cas repair brings back what is missing"
+        let blobs = "\(read.count) \(read.count == 1 ? "blob" : "blobs") (\(read.bytes))"
+        let manifests = "\(report.manifests) \(report.manifests == 1 ? "manifest" : "manifests")"
+        var text = "\(blobs) and \(manifests) read: \(verdict(report, read: read.count))"
         if !report.isComplete { text += "; not all was looked at" + (goesOn ? ", the next run goes on" : "") }
         try presentation.line(text, object)
         if !report.isSound { return .integrity }
         return report.isComplete ? .done : .limit
+    }
+
+    private func verdict(_ report: ScrubReport, read: Int) -> String {
+        if report.isSound {
+            // Sound bytes that nobody refers to: a store that lost its trees looks like this.
+            let isOrphaned = report.manifests == 0 && read > 0
+            return isOrphaned ? "all blobs are sound, and no tree refers to any of them" : "all are sound"
+        }
+        let count = "\(report.findings.count) \(report.findings.count == 1 ? "finding" : "findings")"
+        let fetched: Set<ScrubFinding.What> = [.corrupt, .unreadable, .missing, .damagedManifest]
+        let isRepairable = report.findings.contains { fetched.contains($0.what) }
+        return count + (isRepairable ? ": sluice cas repair brings back what is damaged or missing" : "")
     }
 
     private func tell(_ finding: ScrubFinding) throws {
