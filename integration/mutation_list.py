@@ -179,7 +179,7 @@ COLLECTIONS = [
     _value("gc: no manifest is no doubt", f"{STORE}/Collect/CollectionPlan.swift", "now == 0", "false",
            "CollectionPlanTests|CollectorTests", before="if "),
     _value("gc: a lost manifest is no doubt", f"{STORE}/Collect/Collector.swift", "!lost.isEmpty", "false", "ScrubTests"),
-    _value("gc: a live writer does not stop --exclusive", f"{STORE}/Collect/CollectionPlan.swift", "live > 0", "false",
+    _value("gc: a live writer does not stop --exclusive", f"{STORE}/Collect/CollectionPlan.swift", "!live.isEmpty", "false",
            "CollectionPlanTests|CollectorTests", before="if options.isExclusive, "),
     Mutation("gc: what cannot be read is not there", f"{STORE}/Collect/Collector.swift",
              "guard let manifest = try store.manifest(name, file, in: directory) else { return false }\n"
