@@ -18,7 +18,7 @@ BENCH_FLAGS ?=
 
 BINARY := .build/release/sluice
 SHARE = $(DESTDIR)$(PREFIX)/share
-SOURCES := Package.swift Sources Tests
+SOURCES := Package.swift Sources Tests Examples
 # The suites in which threads share memory and C libraries hold pointers.
 SANITIZED := BytesTests|PipelineTests|TransportTests|S3Tests
 # Tests with servers, of which they count the connections: a sanitizer makes the others so slow that libcurl drops a kept
@@ -29,7 +29,7 @@ HEAVY := ContentStoreTests
 
 # One build directory: nothing here may run beside another target.
 .NOTPARALLEL:
-.PHONY: all demo test unit integration mutations release install bench format lint asan tsan fuzz clean deps venv
+.PHONY: all example demo test unit integration mutations release install bench format lint asan tsan fuzz clean deps venv
 
 all: release
 
@@ -80,6 +80,12 @@ lint:
 format:
 	$(SWIFT) format --in-place --parallel --recursive $(SOURCES)
 
+## For developers of sources: docs/extending.md
+
+example: venv  ## builds Examples/checksums, a source and a program of somebody else's, and tests it
+	$(SWIFT) build --package-path Examples/checksums --scratch-path .build-example
+	SLUICE_EXAMPLE=.build-example/debug/sluice-checksums integration/run -q integration/tests/test_extending.py
+
 ## Build
 
 release: deps
@@ -95,4 +101,4 @@ venv:
 	@integration/setup.sh
 
 clean:
-	rm -rf .build .build-tsan .build-asan .build-fuzz .build-mutations .venv bench/results
+	rm -rf .build .build-tsan .build-asan .build-fuzz .build-mutations .build-example .venv bench/results

@@ -22,6 +22,7 @@ let package = Package(
         .library(name: "SluiceSources", targets: ["SluiceSources"]),
         .library(name: "SluiceSinks", targets: ["SluiceSinks"]),
         .library(name: "SluiceMirror", targets: ["SluiceMirror"]),
+        .library(name: "SluiceCLI", targets: ["SluiceCLI"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
@@ -114,8 +115,8 @@ let package = Package(
             path: "Sources/Mirror",
             swiftSettings: strict
         ),
-        .executableTarget(
-            name: "sluice",
+        .target(
+            name: "SluiceCLI",
             dependencies: [
                 "SluiceMirror",
                 "SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3", "SluiceState", "SluiceSources",
@@ -123,6 +124,12 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Sources/CLI",
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "sluice",
+            dependencies: ["SluiceCLI"],
+            path: "Sources/Program",
             swiftSettings: strict
         ),
         .target(
@@ -205,7 +212,7 @@ let package = Package(
         ),
         .testTarget(
             name: "CLITests",
-            dependencies: ["sluice", "SluicePipeline", "SluiceBytes", "SluiceContentStore", "SluiceTestSupport"],
+            dependencies: ["SluiceCLI", "SluicePipeline", "SluiceBytes", "SluiceContentStore", "SluiceTestSupport"],
             path: "Tests/CLITests",
             swiftSettings: strict
         ),

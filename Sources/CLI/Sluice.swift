@@ -3,7 +3,6 @@ import Glibc
 import SluicePipeline
 
 /// The program. `docs/cli.md` says the same as `--help`, at more length.
-@main
 struct Sluice: AsyncParsableCommand {
     static let version = "0.1.0"
 
@@ -33,7 +32,8 @@ struct Sluice: AsyncParsableCommand {
         ]
     )
 
-    static func main() async {
+    /// Runs the command line of this process, and ends it.
+    static func start() async -> Never {
         let start: Hardening.Start
         do {
             start = try Hardening.prepare()

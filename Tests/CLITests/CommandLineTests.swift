@@ -3,7 +3,7 @@ import SluiceBytes
 import SluicePipeline
 import Testing
 
-@testable import sluice
+@testable import SluiceCLI
 
 @Suite("Command line")
 struct CommandLineTests {

@@ -4,7 +4,7 @@ import SluicePipeline
 import Synchronization
 import Testing
 
-@testable import sluice
+@testable import SluiceCLI
 
 @Suite("CopyPlanner")
 struct CopyPlannerTests {

@@ -3,7 +3,7 @@ import SluiceContentStore
 import SluicePipeline
 import Synchronization
 
-@testable import sluice
+@testable import SluiceCLI
 
 /// A session whose sources are lists, whose sink knows names only, and whose worker does nothing.
 final class FakeSession: CommandSession {

@@ -2,7 +2,7 @@ import ArgumentParser
 import SluiceBytes
 import Testing
 
-@testable import sluice
+@testable import SluiceCLI
 
 @Suite("PatternFilter")
 struct PatternFilterTests {

@@ -2,7 +2,7 @@ import SluiceBytes
 import SluicePipeline
 import Testing
 
-@testable import sluice
+@testable import SluiceCLI
 
 @Suite("Progress display")
 struct ProgressTests {

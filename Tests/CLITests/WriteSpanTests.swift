@@ -1,6 +1,6 @@
 import Testing
 
-@testable import sluice
+@testable import SluiceCLI
 
 @Suite struct WriteSpanTests {
     private let minute: Int64 = 60_000

@@ -25,6 +25,7 @@ import Testing
             "CLinux",
         ],
         "Mirror": ["SluiceBytes", "SluicePipeline", "FoundationEssentials"],
+        "Program": ["SluiceCLI"],
         "CLI": [
             "SluiceMirror",
             "SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3", "SluiceRemote", "SluiceContentStore",

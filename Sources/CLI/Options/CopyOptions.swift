@@ -63,8 +63,8 @@ struct CopyOptions: ParsableArguments {
         } catch {
             throw ValidationError("\(Redact.location(text)): \(error.description)")
         }
-        guard case .named(let scheme, _) = location.kind, !Registries.hubs.contains(scheme) else { return location }
-        let known = "https, http, \(Registries.hubs.sorted().joined(separator: ", ")), s3, file, and cas:"
+        guard case .named(let scheme, _) = location.kind, !Registries.named.contains(scheme) else { return location }
+        let known = "https, http, \(Registries.named.sorted().joined(separator: ", ")), s3, file, and cas:"
         throw ValidationError("\(location): \(scheme):// is not a scheme that Sluice knows: \(known)")
     }
 

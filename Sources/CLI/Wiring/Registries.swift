@@ -12,6 +12,10 @@ import Synchronization
 final class Registries: Sendable {
     /// Schemes of sources that have a grammar of their own.
     static let hubs: Set<String> = ["hf"]
+    /// All of the program's own.
+    static let own = hubs.union(["http", "https", "s3", "file", "cas", "-"])
+    /// Whatever `SCHEME://REST` can be read from.
+    static var named: Set<String> { hubs.union(SluiceProgram.sources.keys) }
 
     /// The directory that the user named, which no target may lead out of.
     let targetRoot: String?
@@ -92,6 +96,12 @@ final class Registries: Sendable {
             )
         }
         registry.register("file") { try FileSource(path: $0.text, time: time) }
+        for (scheme, factory) in SluiceProgram.sources {
+            registry.register(scheme) { location in
+                let client = try connections.transport(caFile: settings.caFile)
+                return try factory(location, SourceServices(client: client, time: time))
+            }
+        }
         let stdin = StdinSource(time: time)
         registry.register("-") { _ in stdin }
         return registry
