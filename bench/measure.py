@@ -16,7 +16,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 @dataclasses.dataclass
 class Contestant:
     """A program that does a case's work. `before` makes the place ready and `after` raises if the work is not done:
-    neither is measured. `times`: runs per measurement, for what is too short for the clock."""
+    neither is measured. `times`: runs per measurement, for what is too short for the clock. `requests`: how many its
+    server has seen since `before`, where that is one of a case's figures."""
 
     name: str
     argv: list
@@ -24,6 +25,7 @@ class Contestant:
     before: Callable = lambda: None
     after: Callable = lambda: None
     times: int = 1
+    requests: Callable = lambda: 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,13 +33,14 @@ class Sample:
     wall: float   # seconds
     cpu: float    # user and system seconds of the process
     peak: int     # bytes
+    requests: int
 
 
 class BenchError(Exception):
     """A contestant did not do its work: its figures would mean nothing."""
 
 
-def measure(contestant, home, timeout=300):
+def measure(contestant, home, timeout=900):
     """Runs it in a fresh home; a Sample, or BenchError with the program's output."""
     shutil.rmtree(home, ignore_errors=True)
     os.makedirs(home)
@@ -65,4 +68,4 @@ def measure(contestant, home, timeout=300):
         with open(output, encoding="utf-8", errors="replace") as file:
             raise BenchError(f"{contestant.name}: {result['status']}: {' '.join(argv)}\n{file.read()[-2000:]}")
     contestant.after()
-    return Sample(result["wall"], result["cpu"], result["peak"])
+    return Sample(result["wall"], result["cpu"], result["peak"], contestant.requests())
