@@ -67,7 +67,7 @@ package struct HuggingFaceRepository: Sendable, Hashable {
     }
 
     /// `models--org--name`.
-    var directory: [UInt8] {
+    package var directory: [UInt8] {
         Array(kind.prefix.utf8) + name.split(separator: "/").joined(separator: "--").utf8
     }
 

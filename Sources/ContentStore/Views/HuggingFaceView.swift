@@ -1,4 +1,3 @@
-import Glibc
 import SluiceBytes
 import SluicePipeline
 
@@ -11,9 +10,8 @@ package struct HuggingFaceView {
     /// Where a store has its view, unless somebody asks for another place.
     package static let directoryName = "hub"
 
-    let root: DirectoryRoot
-    let placer: FilePlacer
-    let calls: ViewCalls
+    private let cache: HuggingFaceCache
+    private let placer: FilePlacer
     private let store: ContentStore
 
     /// - Parameter cache: what `HF_HUB_CACHE` will name; nil is the store's own `hub`.
@@ -37,10 +35,7 @@ package struct HuggingFaceView {
             )
         }
         self.store = store
-        self.calls = calls
-        root = DirectoryRoot(path, syncsLater: true) { (directory) throws(SystemFailure) in
-            try calls.syncDirectory(directory)
-        }
+        self.cache = HuggingFaceCache(path, calls: calls)
         placer = FilePlacer(store, options, calls: calls, pool: pool)
     }
 
@@ -67,7 +62,7 @@ package struct HuggingFaceView {
                 remedy: "Check out a revision that came from the Hub, or leave --hf-cache out"
             )
         }
-        try StoreOverlap.make(root, store)
+        try StoreOverlap.make(cache.root, store)
         let place = HuggingFacePlace(repository, commit: commit)
         var summary = PlacementSummary()
         let entries = try placeBlobs(files, place) { (file) throws(SluiceError) in
@@ -75,9 +70,15 @@ package struct HuggingFaceView {
             try report(file)
         }
         try placer.syncClones()
-        try sync([place.repository + [HuggingFacePlace.blobs], place.repository, []])
-        try publish(entries, place)
-        for branch in branches { try point(branch, place) }
+        try cache.sync([place.repository + [HuggingFacePlace.blobs], place.repository, []])
+        let known = Dictionary(files.map { ($0.path, $0) }) { first, _ in first }
+        try cache.publish(entries, place, replacing: placer.options.overwrite) {
+            (entry, directory) throws(SluiceError) in
+            // What `blobs` has under the etag was looked at before.
+            guard let file = known[entry.path] else { return }
+            _ = try placer.place(file, as: entry.name.base, in: directory)
+        }
+        for branch in branches { try cache.point(branch, place) }
         return summary
     }
 
@@ -89,7 +90,7 @@ package struct HuggingFaceView {
         _ tell: (PlacedFile) throws(SluiceError) -> Void
     ) throws(SluiceError) -> [SnapshotEntry] {
         let path = place.repository + [HuggingFacePlace.blobs]
-        let directory = try self.directory(path)
+        let directory = try cache.directory(path)
         var owners: [String: Digest] = [:]
         var entries: [SnapshotEntry] = []
         var first: SluiceError?
@@ -101,7 +102,7 @@ package struct HuggingFaceView {
                 let etag = try etag(file, owners)
                 owners[etag] = file.digest
                 outcome = .success(try placer.place(file, as: Array(etag.utf8), in: directory))
-                entries.append(SnapshotEntry(file: file, name: name, etag: Array(etag.utf8)))
+                entries.append(SnapshotEntry(path: file.path, name: name, etag: Array(etag.utf8)))
             } catch {
                 if error.code == .interrupted { throw error }
                 outcome = .failure(error.about("\(file.path)"))
@@ -132,81 +133,5 @@ package struct HuggingFaceView {
             etag = hash.finish().hex
         }
         return owners[etag, default: file.digest] == file.digest ? etag : file.digest.hex
-    }
-
-    // MARK: - The branch
-
-    /// Lets a branch name the commit: the last step, so what it names is there.
-    private func point(_ branch: SafeName, _ place: HuggingFacePlace) throws(SluiceError) {
-        let path = place.repository + [HuggingFacePlace.refs] + branch.directories
-        let directory = try self.directory(path)
-        let temporary = placer.temporaryName(branch.base)
-        let object = directory.path(of: branch.base)
-        // A file of another name in `refs` would be a branch to huggingface_hub: it is made one level higher.
-        let aside = try self.directory(place.repository)
-        do throws(SystemFailure) {
-            let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW
-            let file = try OwnedDescriptor.open(temporary, in: aside.descriptor, flags, mode: FileMode.finished)
-            // No line end: the offline look-up takes every byte for the commit.
-            try file.write(Array(place.commit.utf8))
-            try calls.sync(file)
-            CrashPoint.step()
-            try aside.descriptor.rename(temporary, to: branch.base, in: directory.descriptor)
-            CrashPoint.step()
-        } catch {
-            try? aside.descriptor.unlink(temporary)
-            throw SluiceError(error, "let the branch name the commit", object: object)
-        }
-        try sync((0...path.count).map { Array(path.prefix($0)) })
-    }
-
-    // MARK: - Directories
-
-    func directory(_ components: [[UInt8]]) throws(SluiceError) -> PlaceDirectory {
-        let path = root.path.appending(components.joined(separator: [UInt8(ascii: "/")]))
-        return try PlaceDirectory(try root.made(components), path: path)
-    }
-
-    /// Makes the names in directories durable.
-    func sync(_ directories: some Collection<[[UInt8]]>) throws(SluiceError) {
-        for components in directories {
-            let directory = try self.directory(components)
-            do throws(SystemFailure) {
-                try calls.syncDirectory(directory.descriptor)
-            } catch {
-                throw SluiceError(error, "make names durable", object: directory.path.description)
-            }
-        }
-    }
-}
-
-/// Where a revision is in a cache, as components below its root.
-struct HuggingFacePlace {
-    static let blobs = Array("blobs".utf8)
-    static let snapshots = Array("snapshots".utf8)
-    static let refs = Array("refs".utf8)
-
-    let repository: [[UInt8]]
-    let commit: String
-
-    init(_ repository: HuggingFaceRepository, commit: String) {
-        self.repository = [repository.directory]
-        self.commit = commit
-    }
-
-    var snapshots: [[UInt8]] { repository + [HuggingFacePlace.snapshots] }
-    var snapshot: [[UInt8]] { snapshots + [Array(commit.utf8)] }
-}
-
-/// One file of a snapshot.
-struct SnapshotEntry {
-    let file: Manifest.File
-    let name: SafeName
-    let etag: [UInt8]
-
-    /// From the directory in the snapshot that holds the link.
-    var target: [UInt8] {
-        let up = [[UInt8]](repeating: Array("..".utf8), count: name.directories.count + 2)
-        return Array((up + [HuggingFacePlace.blobs, etag]).joined(separator: [UInt8(ascii: "/")]))
     }
 }

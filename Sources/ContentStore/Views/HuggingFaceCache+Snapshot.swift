@@ -2,14 +2,25 @@ import Glibc
 import SluiceBytes
 import SluicePipeline
 
-extension HuggingFaceView {
+extension HuggingFaceCache {
+    /// Puts a file in a link's place, where there are no links; or accepts what has the link's name already, and throws
+    /// if that is anything but the same bytes.
+    typealias Substitute = (SnapshotEntry, PlaceDirectory) throws(SluiceError) -> Void
+
     /// Makes the snapshot: aside and renamed in where there is none; else what is missing in it is added.
-    func publish(_ entries: [SnapshotEntry], _ place: HuggingFacePlace) throws(SluiceError) {
+    ///
+    /// - Parameter replacing: links that lead elsewhere give way.
+    func publish(
+        _ entries: [SnapshotEntry],
+        _ place: HuggingFacePlace,
+        replacing: Bool,
+        else substitute: Substitute
+    ) throws(SluiceError) {
         if try root.directory(place.snapshot, creating: false) == nil {
             // Not in `snapshots`, where huggingface_hub takes every directory for a commit.
-            let aside = place.repository + [placer.temporaryName(Array("snapshot".utf8))]
+            let aside = place.repository + [HuggingFaceCache.temporaryName(Array("snapshot".utf8))]
             do throws(SluiceError) {
-                try fill(aside, entries)
+                try fill(aside, entries, replacing, substitute)
                 if try rename(aside, to: place) { return }
                 remove(aside, entries)
             } catch {
@@ -18,11 +29,16 @@ extension HuggingFaceView {
             }
         }
         // Each link that is added is whole; none that is there is touched.
-        try fill(place.snapshot, entries)
+        try fill(place.snapshot, entries, replacing, substitute)
         try sync([place.snapshots, place.repository])
     }
 
-    private func fill(_ base: [[UInt8]], _ entries: [SnapshotEntry]) throws(SluiceError) {
+    private func fill(
+        _ base: [[UInt8]],
+        _ entries: [SnapshotEntry],
+        _ replacing: Bool,
+        _ substitute: Substitute
+    ) throws(SluiceError) {
         var directories: Set<[[UInt8]]> = [base]
         // One directory after another, each opened once.
         let sorted = entries.sorted { left, right in
@@ -32,35 +48,44 @@ extension HuggingFaceView {
         for entry in sorted {
             let components = base + entry.name.directories
             if components != current.components { current = (components, try directory(components)) }
-            try add(entry, to: current.directory)
+            try add(entry, to: current.directory, replacing, substitute)
             for depth in base.count...components.count { directories.insert(Array(components.prefix(depth))) }
         }
         try sync(directories)
     }
 
-    private func add(_ entry: SnapshotEntry, to directory: PlaceDirectory) throws(SluiceError) {
+    private func add(
+        _ entry: SnapshotEntry,
+        to directory: PlaceDirectory,
+        _ replacing: Bool,
+        _ substitute: Substitute
+    ) throws(SluiceError) {
         do throws(SystemFailure) {
             try calls.symlink(entry.target, (entry.name.base, directory.descriptor))
         } catch {
             switch error.number {
-            case EEXIST: try check(entry, in: directory)
+            case EEXIST: try check(entry, in: directory, replacing, substitute)
             // SMB and some object stores have no links. Readers take a plain file as well.
-            case EPERM, ENOTSUP, ENOSYS, EINVAL: _ = try placer.place(entry.file, as: entry.name.base, in: directory)
+            case EPERM, ENOTSUP, ENOSYS, EINVAL: try substitute(entry, directory)
             default: throw SluiceError(error, "make the link", object: directory.path(of: entry.name.base))
             }
         }
     }
 
     /// Something has the name: it stays if it leads to the same bytes.
-    private func check(_ entry: SnapshotEntry, in directory: PlaceDirectory) throws(SluiceError) {
+    private func check(
+        _ entry: SnapshotEntry,
+        in directory: PlaceDirectory,
+        _ replacing: Bool,
+        _ substitute: Substitute
+    ) throws(SluiceError) {
         let name = entry.name.base
         // What `blobs` has under the etag was looked at before.
         if (try? directory.descriptor.destination(ofLink: name)) == entry.target { return }
-        guard placer.options.overwrite, (try? FileStatus(name, in: directory.descriptor))?.kind == .symlink else {
-            _ = try placer.place(entry.file, as: name, in: directory)
-            return
+        guard replacing, (try? FileStatus(name, in: directory.descriptor))?.kind == .symlink else {
+            return try substitute(entry, directory)
         }
-        let temporary = placer.temporaryName(name)
+        let temporary = HuggingFaceCache.temporaryName(name)
         do throws(SystemFailure) {
             try calls.symlink(entry.target, (temporary, directory.descriptor))
             try directory.descriptor.rename(temporary, to: name)
