@@ -13,14 +13,19 @@ package enum MirrorKeys {
     package static func listing(_ digest: Digest) -> ObjectKey { ObjectKey(".sluice/listings/\(digest.hex).json") }
 
     /// Of the pointer that a branch, tag or version is; `/` in its name is `%2F`.
-    package static func ref(_ name: String) -> ObjectKey {
-        let escaped = name.utf8.flatMap { byte -> [UInt8] in
+    package static func ref(_ name: String) -> ObjectKey { ObjectKey(".sluice/refs/\(escaped(name)).json") }
+
+    /// Of a revision beside others of the same model: `@v1.0`.
+    package static func directory(_ revision: String) -> String { "@\(escaped(revision))" }
+
+    private static func escaped(_ name: String) -> String {
+        let bytes = name.utf8.flatMap { byte -> [UInt8] in
             let isPlain =
                 (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
                 || "-_.".utf8.contains(byte)
             return isPlain ? [byte] : Array("%\(TextEncoding.hex([byte]).uppercased())".utf8)
         }
-        return ObjectKey(bytes: ".sluice/refs/".utf8 + escaped + ".json".utf8)
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     /// In the place of a path that a sink cannot keep: another for each path. The manifest tells which is whose.

@@ -59,9 +59,10 @@ extension MirrorManifest {
         let gitOID: String?
         let evidence: [Evidence]
         let stored: String?
+        let structure: Structure?
 
         enum CodingKeys: String, CodingKey {
-            case path, key, size, sha256, evidence, stored
+            case path, key, size, sha256, evidence, stored, structure
             case gitOID = "git_oid"
         }
     }
@@ -166,6 +167,7 @@ extension MirrorManifest.FileForm {
         gitOID = file.object?.hex
         evidence = file.evidence
         stored = file.stored
+        structure = file.structure
     }
 
     /// Nil if it is not one that this program writes.
@@ -184,7 +186,8 @@ extension MirrorManifest.FileForm {
             sha256: sha256,
             object: object ?? nil,
             evidence: evidence,
-            stored: stored
+            stored: stored,
+            structure: structure
         )
     }
 }

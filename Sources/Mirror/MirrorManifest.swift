@@ -18,6 +18,19 @@ package struct MirrorManifest: Sendable, Hashable {
         case transport
     }
 
+    /// What a file's header says of the file, where it is of a known kind.
+    package struct Structure: Sendable, Hashable, Codable {
+        /// `good`, `bad`, `pickle` or `not_checkable`.
+        package var verdict: String
+        /// Why it is not simply good.
+        package var reason: String?
+
+        package init(verdict: String, reason: String?) {
+            self.verdict = verdict
+            self.reason = reason
+        }
+    }
+
     /// A file of the revision at the sink.
     package struct File: Sendable, Hashable {
         package var path: ObjectKey
@@ -31,6 +44,8 @@ package struct MirrorManifest: Sendable, Hashable {
         package var evidence: [Evidence]
         /// What the sink calls this version of the object: entity tag, version id; nil for a file.
         package var stored: String?
+        /// Nil if it was not looked at.
+        package var structure: Structure?
 
         package init(
             path: ObjectKey,
@@ -39,7 +54,8 @@ package struct MirrorManifest: Sendable, Hashable {
             sha256: Digest,
             object: Digest? = nil,
             evidence: [Evidence],
-            stored: String? = nil
+            stored: String? = nil,
+            structure: Structure? = nil
         ) {
             self.path = path
             self.key = key
@@ -48,6 +64,7 @@ package struct MirrorManifest: Sendable, Hashable {
             self.object = object
             self.evidence = evidence
             self.stored = stored
+            self.structure = structure
         }
 
         /// Where its bytes are, below the mirror's place.

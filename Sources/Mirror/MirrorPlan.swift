@@ -22,6 +22,10 @@ package struct MirrorPlan: Sendable {
         package let action: Action
         /// What the mirror has of that path.
         package let kept: MirrorManifest.File?
+        /// The same bytes somewhere else at the sink: they are taken from there, and not from the hub.
+        package let twin: MirrorTwin?
+        /// Whether another revision has its bytes at the sink, or will have them before.
+        package let isShared: Bool
     }
 
     /// What has to be moved or is there: those of little risk first (`order`).
@@ -38,11 +42,15 @@ package struct MirrorPlan: Sendable {
 
     /// - Parameters:
     ///   - previous: what the sink's own manifest says that it holds; nil: nothing.
+    ///   - earlier: manifests before that, as far as what they brought was not deleted since.
+    ///   - twins: what mirrors of other revisions hold at the sink.
     ///   - reason: why a file is left out; nil: it is not.
     ///   - key: where a file goes at the sink, below the mirror's place.
     package init(
         _ tree: SourceTree,
         previous: MirrorManifest?,
+        earlier: [MirrorManifest] = [],
+        twins: MirrorTwins = MirrorTwins(),
         layout: MirrorLayout = .plain,
         leavingOut reason: (ObjectKey) -> String? = { _ in nil },
         key: (SourceTree.File) throws(SluiceError) -> ObjectKey
@@ -59,20 +67,46 @@ package struct MirrorPlan: Sendable {
             }
             let key = try key(file)
             let kept = known[file.path]
-            let action: Action =
-                kept.map { MirrorPlan.isSame($0, file) && $0.place == key ? .unchanged : .changed } ?? .new
-            items.append(Item(file: file, key: key, action: action, kept: kept))
+            if let kept, MirrorPlan.isSame(kept, file), kept.place == key {
+                items.append(Item(file: file, key: key, action: .unchanged, kept: kept, twin: nil, isShared: false))
+                continue
+            }
+            let twin = twins.twin(of: file)
+            if let twin, twin.isHere, twin.file.place == key {
+                // Another name of the same commit, or of a blob that is there.
+                var same = twin.file
+                same.path = file.path
+                same.key = key == file.path ? nil : key
+                items.append(Item(file: file, key: key, action: .unchanged, kept: same, twin: nil, isShared: true))
+                continue
+            }
+            items.append(
+                Item(
+                    file: file,
+                    key: key,
+                    action: kept == nil ? .new : .changed,
+                    kept: kept,
+                    twin: twin,
+                    isShared: twin != nil || twins.isPromised(file)
+                )
+            )
         }
         self.items = items.sorted(by: MirrorPlan.order)
         self.leftOut = leftOut.sorted { $0.path < $1.path }
         // What the revision has and was not selected this time is not gone.
         let stays = Set(tree.files.map(\.path))
-        gone = known.values.filter { !stays.contains($0.path) }.sorted { $0.path < $1.path }
+        let places = Set(items.map(\.key))
+        var gone: [ObjectKey: MirrorManifest.File] = [:]
+        for file in ([previous].compactMap { $0 } + earlier).filter({ $0.layout == layout }).flatMap(\.files)
+        where !stays.contains(file.path) && !places.contains(file.place) && gone[file.place] == nil {
+            gone[file.place] = file
+        }
+        self.gone = gone.values.sorted { $0.path < $1.path }
         isWhole = tree.refused.isEmpty
     }
 
     /// By what both publish: a length alone is not enough.
-    private static func isSame(_ kept: MirrorManifest.File, _ file: SourceTree.File) -> Bool {
+    static func isSame(_ kept: MirrorManifest.File, _ file: SourceTree.File) -> Bool {
         guard kept.size == file.size else { return false }
         if let sha256 = file.published.first(where: { $0.algorithm == .sha256 }) { return kept.sha256 == sha256 }
         return file.object != nil && kept.object == file.object
@@ -88,6 +122,15 @@ package struct MirrorPlan: Sendable {
     package func count(_ action: Action) -> (files: Int, bytes: UInt64) {
         if action == .gone { return (gone.count, gone.reduce(0) { $0.addingCapped($1.size) }) }
         let files = items.filter { $0.action == action }
+        var known: Set<ObjectKey> = []
+        // A blob comes once, and what another revision has does not come at all.
+        let coming = files.filter { known.insert($0.key).inserted && !$0.isShared }
+        return (files.count, coming.reduce(0) { $0.addingCapped($1.file.size) })
+    }
+
+    /// How many files, and their bytes, are taken from where another revision has them at the sink.
+    package var shared: (files: Int, bytes: UInt64) {
+        let files = moving.filter(\.isShared)
         return (files.count, files.reduce(0) { $0.addingCapped($1.file.size) })
     }
 

@@ -28,6 +28,8 @@ package struct MirrorRef: Sendable, Hashable {
     package let name: String
     /// The newest first.
     package private(set) var entries: [Entry]
+    /// The manifest that was current when everything was deleted that earlier ones brought and it does not have.
+    package private(set) var cleared: Digest?
 
     /// A ref that stands for something for the first time.
     package init(name: String, _ entry: Entry) {
@@ -36,6 +38,21 @@ package struct MirrorRef: Sendable, Hashable {
     }
 
     package var current: Entry { entries[0] }
+
+    /// Manifests before the current one of which files may still be there that it does not have.
+    package var leftovers: [Digest] {
+        if cleared == current.manifest { return [] }
+        let end = entries.firstIndex { $0.manifest == cleared }.map { $0 + 1 } ?? entries.count
+        var known: Set<Digest> = [current.manifest]
+        return entries[..<end].map(\.manifest).filter { known.insert($0).inserted }
+    }
+
+    /// The ref once nothing is left of what is not in its current manifest.
+    package func clearedUp() -> MirrorRef {
+        var cleared = self
+        cleared.cleared = current.manifest
+        return cleared
+    }
 
     /// The ref as it stands for `entry` from now on.
     package func moved(to entry: Entry) -> MirrorRef {
@@ -50,6 +67,7 @@ package struct MirrorRef: Sendable, Hashable {
         let version: Int
         let ref: String
         let history: [EntryForm]
+        let cleared: String?
     }
 
     private struct EntryForm: Codable {
@@ -67,7 +85,8 @@ package struct MirrorRef: Sendable, Hashable {
                 ref: name,
                 history: entries.map {
                     EntryForm(manifest: $0.manifest.hex, revision: $0.revision, since: MirrorRecord.text(of: $0.since))
-                }
+                },
+                cleared: cleared?.hex
             )
         )
     }
@@ -86,5 +105,6 @@ package struct MirrorRef: Sendable, Hashable {
         }
         name = form.ref
         self.entries = entries
+        cleared = form.cleared.flatMap { Digest(.sha256, hex: $0) }
     }
 }

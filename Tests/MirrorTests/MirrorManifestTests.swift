@@ -97,6 +97,29 @@ import Testing
         #expect(throws: SluiceError.self) { try MirrorManifest(Array(huge.utf8), "here") }
     }
 
+    @Test func `a ref knows which manifests may have left files behind`() throws {
+        func entry(_ text: String) -> MirrorRef.Entry {
+            MirrorRef.Entry(manifest: SHA256.hash(text), revision: text, since: 1)
+        }
+        var ref = MirrorRef(name: "main", entry("1"))
+        #expect(ref.leftovers.isEmpty && ref.cleared == nil)
+        ref = ref.moved(to: entry("2")).moved(to: entry("1")).moved(to: entry("3"))
+        #expect(ref.leftovers == [SHA256.hash("1"), SHA256.hash("2")])
+        ref = try MirrorRef(ref.clearedUp().encoded(), "x")
+        #expect(ref.leftovers.isEmpty && ref.cleared == SHA256.hash("3"))
+        ref = ref.moved(to: entry("4")).moved(to: entry("5"))
+        #expect(ref.leftovers == [SHA256.hash("4"), SHA256.hash("3")])
+    }
+
+    @Test func `what a header said is kept, and changes no identity`() throws {
+        let plain = try manifest()
+        var told = plain
+        told.files[0].structure = MirrorManifest.Structure(verdict: "bad", reason: "size: expected 2, found 1")
+        let again = try MirrorManifest(told.encoded(), "x")
+        #expect(again == told && again.identity == plain.identity)
+        #expect(!String(decoding: try plain.encoded(), as: UTF8.self).contains("structure"))
+    }
+
     @Test func `a ref remembers what it stood for, the newest first`() throws {
         let first = MirrorRef.Entry(manifest: SHA256.hash("1"), revision: "a", since: 1_000_000_000)
         let second = MirrorRef.Entry(manifest: SHA256.hash("2"), revision: "b", since: 1_000_000_100)

@@ -90,6 +90,97 @@ import Testing
         #expect(try actions(plan([file], manifest([file], layout: .huggingFaceCache))) == ["a": .new])
     }
 
+    @Test func `what earlier manifests brought is gone too, unless it is there again or its place is taken`() throws {
+        let (a, b, c, d) = (large("a", "1"), large("b", "2"), large("c", "3"), large("d", "4"))
+        let plan = try MirrorPlan(
+            SourceTree(files: [a, d], pages: []),
+            previous: manifest([a, b]),
+            earlier: [manifest([a, b, c]), manifest([d, c]), manifest([large("e", "5")], layout: .huggingFaceCache)]
+        ) { file throws(SluiceError) in file.path }
+        #expect(plan.gone.map { "\($0.path)" } == ["b", "c"])
+    }
+
+    @Test func `what another revision has at the sink is taken from there`() throws {
+        var twins = MirrorTwins()
+        let (shared, other) = (large("shared", "1"), try small("git", "2"))
+        twins.add(manifest([shared, other]), isHere: false) { "s3://b/@v1/\($0)" }
+        let named = large("renamed", "1")
+        let files = [shared, named, large("own", "3"), other, large("longer", "1", size: 7)]
+        func planned(_ twins: MirrorTwins) throws -> MirrorPlan {
+            try MirrorPlan(SourceTree(files: files, pages: []), previous: nil, twins: twins) {
+                file throws(SluiceError) in
+                file.path
+            }
+        }
+        let plan = try planned(twins)
+        let places = Dictionary(uniqueKeysWithValues: plan.items.map { ("\($0.file.path)", $0.twin?.location) })
+        #expect(places["shared"] == "s3://b/@v1/shared" && places["renamed"] == "s3://b/@v1/shared")
+        #expect(places["own"] == .some(nil) && places["longer"] == .some(nil))
+        // The manifest does not say that git's name is of its bytes.
+        #expect(places["git"] == .some(nil))
+        #expect(plan.count(.new) == (5, (1 << 30) + 5 + 7) && plan.shared == (2, 2 << 30))
+        // A plan that was not carried out promises the same.
+        var promised = MirrorTwins()
+        promised.promise(plan)
+        #expect(try planned(promised).shared.files == 5)
+    }
+
+    @Test func `a blob that is there has one more name, and of two names one comes`() throws {
+        let (one, two) = (large("one", "1"), large("two", "1"))
+        func planned(_ twins: MirrorTwins) throws -> MirrorPlan {
+            try MirrorPlan(
+                SourceTree(files: [one, two], pages: []),
+                previous: nil,
+                twins: twins,
+                layout: .huggingFaceCache,
+                key: HubCacheLayout.key
+            )
+        }
+        let empty = try planned(MirrorTwins())
+        #expect(empty.count(.new) == (2, 1 << 30) && Set(empty.items.map(\.key)).count == 1)
+        var there = kept(one)
+        there.key = try HubCacheLayout.key(one)
+        var record = manifest([], layout: .huggingFaceCache)
+        record.files = [there]
+        var twins = MirrorTwins()
+        twins.add(record, isHere: true) { "/cache/\($0)" }
+        let plan = try planned(twins)
+        #expect(plan.moving.isEmpty && plan.items.compactMap(\.kept).map(\.path) == [one.path, two.path])
+        #expect(plan.items.allSatisfy { $0.kept?.place == there.place })
+    }
+
+    @Test func `a cache names files by the hub's tags, and refuses what it cannot keep`() throws {
+        let (big, little) = (large("sub/a.bin", "1"), try small("b.json", "2"))
+        #expect(try HubCacheLayout.key(big) == ObjectKey("blobs/\(SHA256.hash("1").hex)"))
+        let object = try #require(little.object)
+        #expect(try HubCacheLayout.key(little) == ObjectKey("blobs/\(object.hex)"))
+        for path in ["a/../b", "/a", "a//b", String(repeating: "x", count: 256)] {
+            let error = #expect(throws: SluiceError.self) { try HubCacheLayout.key(large(path, "1")) }
+            #expect(error?.code == .unsafeName && error?.remedy?.contains("--exclude") == true)
+        }
+        let bare = SourceTree.File(path: ObjectKey("a"), size: 1, published: [], location: "")
+        #expect(#expect(throws: SluiceError.self) { try HubCacheLayout.key(bare) }?.code == .unsupported)
+    }
+
+    @Test func `the list of files is what the hub's client writes, or none`() throws {
+        let (little, object) = (try small("b.json", "2"), try #require(small("x", "3").object))
+        var big = large("a.bin", "1")
+        #expect(try HubCacheLayout.tree(SourceTree(files: [big], pages: [])) == nil, "no git name is published")
+        big.object = object
+        let text = try #require(try HubCacheLayout.tree(SourceTree(files: [little, big], pages: [])))
+        let sha = SHA256.hash("1").hex
+        #expect(
+            String(decoding: text, as: UTF8.self) == """
+                {"files":{"a.bin":{"blob_id":"\(object.hex)","lfs_sha256":"\(sha)","lfs_size":1073741824,\
+                "size":1073741824},"b.json":{"blob_id":"\(try #require(little.object).hex)","size":5}},\
+                "format_version":1}
+
+                """
+        )
+        let refused = [ObjectKey("x"): SluiceError(.unsafeName, "odd")]
+        #expect(try HubCacheLayout.tree(SourceTree(files: [big], refused: refused, pages: [])) == nil)
+    }
+
     @Test func `small files come first, and shards in their order`() throws {
         let files = [
             large("model-00002.safetensors", "1"), large("model-00001.safetensors", "2"), try small("z.json", "3"),

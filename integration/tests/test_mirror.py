@@ -1,5 +1,6 @@
 """Mirrors of a hub's models: one revision, whole, with proof, into directories, S3 and stores."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -209,3 +210,67 @@ def test_several_models_go_below_their_names_and_one_that_fails_keeps_no_other(s
 def test_what_cannot_be_mirrored_says_why(sluice, env, words, part):
     result = sluice("mirror", *words, env=env)
     assert result.rc == 2 and part in result.err
+
+
+@pytest.mark.parametrize("kind", ["file", "s3"])
+def test_two_mirrors_at_once_both_stay_in_the_history(place, sluice, another_sluice, hugging_face, env, kind, payload):
+    """The second one runs from beginning to end while the first one moves bytes, and the branch moves between them."""
+    place, repo = place(kind), hugging_face.model("org/l")
+    first = repo.commit({"model.safetensors": payload(20 * MIB, 7)})
+    location = os.path.join(sluice.work, "mirror/") if kind == "file" else place.location
+
+    def meanwhile(_):
+        repo.commit({"new.bin": payload(1 * MIB, 8)})
+        another_sluice("other").ok("mirror", "hf://org/l", location, env=env)
+    hugging_face.fault("cdn", {"do": "call", "call": meanwhile, "times": 1, "when": {"file": "model.safetensors"}})
+    sluice.ok("mirror", "hf://org/l", location, env=env)
+    ref, manifest = place.records()
+    assert [entry["revision"] for entry in ref["history"]] == [first, repo.head("main")]
+    assert manifest["source"]["revision"] == first
+    sluice.ok("mirror", "hf://org/l", location, env=env)
+    ref, _ = place.records()
+    assert [entry["revision"] for entry in ref["history"]] == [repo.head("main"), first, repo.head("main")]
+    assert place.files() == wanted(repo)
+
+
+@pytest.mark.parametrize("kind", ["file", "s3", "store"])
+def test_delete_removes_what_earlier_runs_have_left(place, sluice, hugging_face, repo, env, store, kind):
+    place = place(kind)
+    location = place.location if kind != "store" else f"cas:{store.root}/kept"
+
+    def listed():
+        return "\n".join(place.read()) if kind == "file" else sluice.ok("ls", "-r", location, env=env).out
+    sluice.ok("mirror", "hf://org/m", location, env=env)
+    repo.commit({"empty": None})
+    sluice.ok("mirror", "hf://org/m", location, env=env)
+    repo.commit({"sub/\u00fc.txt": None})
+    sluice.ok("mirror", "hf://org/m", location, env=env)
+    assert "empty" in listed()
+    assert sluice("mirror", "--check-only", "hf://org/m", location, env=env).rc == 0, "all of the revision is there"
+    shown = sluice.ok("mirror", "-n", "--delete", "--json", "hf://org/m", location, env=env).events
+    assert {event["path"] for event in shown if event.get("action") == "gone"} == {"empty", "sub/\u00fc.txt"}
+    result = sluice("mirror", "--delete", "--max-delete", "1", "hf://org/m", location, env=env)
+    assert result.rc != 0 and "--max-delete 2" in result.err and "empty" in listed()
+    sluice.ok("mirror", "--delete", "hf://org/m", location, env=env)
+    assert "empty" not in listed() and "config.json" in listed()
+    hugging_face.forget()
+    again = sluice.ok("mirror", "--delete", "--json", "hf://org/m", location, env=env)
+    assert [request.operation for request in hugging_face.requests] == ["info"], "once and for all"
+    assert again.events[0]["event"] == "up_to_date"
+
+
+def test_what_a_killed_run_has_left_beside_the_state_is_removed_by_the_next(sluice, repo, env):
+    state = os.path.join(sluice.state_home, "sluice")
+    for name in ("mirror-abcdef", "mirror-ABC123", "mirror-notours"):
+        os.makedirs(os.path.join(state, name))
+        with open(os.path.join(state, name, "a" * 64), "w") as file:
+            file.write("a record")
+    held = os.open(os.path.join(state, "mirror-ABC123"), os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    sluice.ok("mirror", "hf://org/m", "mirror/", env=env)
+    assert sorted(name for name in os.listdir(state) if name.startswith("mirror-")) == ["mirror-ABC123",
+                                                                                        "mirror-notours"]
+    os.close(held)
+    repo.commit({"config.json": b"{}"})
+    sluice.ok("mirror", "hf://org/m", "mirror/", env=env)
+    assert [name for name in os.listdir(state) if name.startswith("mirror-")] == ["mirror-notours"]

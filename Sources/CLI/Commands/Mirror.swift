@@ -15,20 +15,30 @@ struct Mirror: AsyncParsableCommand {
             interrupted goes on when the same command runs again.
 
             One source goes to the target itself; several each go below it, under the names that their hub gives them. \
-            In a content store without a tree's name, the tree gets the hub's name and the revision.
+            Several revisions (--rev again) each go below it as @REVISION, and what they share comes once. \
+            In a content store without a tree's name, the tree gets the hub's name and the revision. \
+            --layout hf-cache makes of a directory a cache that huggingface_hub reads.
 
             EXAMPLES
               sluice mirror hf://Qwen/Qwen3-0.6B s3://models/qwen3/
               sluice mirror --rev v1.0 --exclude '*.bin' hf://org/name /mnt/models/name
               sluice mirror hf://org/name cas:/mnt/nas/store --also s3://models/name/
               sluice mirror -n hf://org/name s3://models/name/
+              sluice mirror --rev v1.0 --rev v2.0 hf://org/name /mnt/models/name
+              sluice mirror --layout hf-cache hf://org/name ~/.cache/huggingface/hub
             """
     )
 
     @Option(
-        help: .init("The revision: a branch, a tag or a commit. Default: the location's, or main.", valueName: "name")
+        parsing: .unconditionalSingleValue,
+        help: .init(
+            "The revision: a branch, a tag or a commit. Default: the location's, or main. May be given again.",
+            valueName: "name"
+        )
     )
-    var rev: String?
+    var rev: [String] = []
+    @Option(help: .init("How directories are laid out: plain (default) or hf-cache.", valueName: "layout"))
+    var layout: MirrorLayout?
     @OptionGroup var selection: MirrorFilterOptions
     @Flag(help: "Delete at the target what the mirror brought and the revision does not have any more.")
     var delete = false
@@ -42,6 +52,8 @@ struct Mirror: AsyncParsableCommand {
     var maxDelete: Int?
     @Flag(help: "Replace files at the target that no mirror brought. Default: other content is an error.")
     var overwrite = false
+    @Flag(name: .customLong("no-structure"), help: "Do not look at the headers of the model files that arrived.")
+    var noStructure = false
     @Option(
         parsing: .unconditionalSingleValue,
         help: .init("Another target: the sources are read once for all. May be given again.", valueName: "location")
@@ -51,8 +63,8 @@ struct Mirror: AsyncParsableCommand {
     var dryRun = false
     @Flag(name: .customLong("check-only"), help: "Only tell whether the mirror is up to date; status 1 if it is not.")
     var checkOnly = false
-    @Option(parsing: .unconditional, help: .init("Higher runs earlier, -1000 to 1000.", valueName: "n"))
-    var priority = 0
+    @Option(parsing: .unconditional, help: .init("Higher runs earlier, -1000 to 1000. Default: 0.", valueName: "n"))
+    var priority: Int?
     @Argument(help: .init("Sources, then the target.", valueName: "location"))
     var locations: [String] = []
     @OptionGroup(title: "Resources") var engine: EngineOptions
@@ -65,11 +77,18 @@ struct Mirror: AsyncParsableCommand {
         if locations.count < 2 {
             throw ValidationError(locations.isEmpty ? "no source and no target given" : "no target given")
         }
-        if !(-1000...1000).contains(priority) { throw ValidationError("--priority must be -1000 to 1000") }
+        if let priority, !(-1000...1000).contains(priority) {
+            throw ValidationError("--priority must be -1000 to 1000")
+        }
         if let maxDelete, maxDelete < 0 { throw ValidationError("--max-delete must not be negative") }
         if maxDelete != nil, !delete {
             throw ValidationError("--max-delete says how much --delete may do: add --delete")
         }
+        if delete, layout == .huggingFaceCache {
+            throw ValidationError("a cache keeps revisions beside one another: --delete has no meaning there")
+        }
+        if Set(rev).count < rev.count { throw ValidationError("a revision is named twice") }
+        if let name = rev.first(where: \.isEmpty) { throw ValidationError("'\(name)' is no revision") }
         for text in locations + also { _ = try CopyOptions.location(text) }
         if (also + [locations.last ?? ""]).contains("-") {
             throw ValidationError("a mirror has many files: standard output cannot hold it")
@@ -80,29 +99,48 @@ struct Mirror: AsyncParsableCommand {
         var settings = try SessionSettings(global, http: http, s3: s3)
         settings.apply(engine)
         settings.object = try s3Object.settings()
+        let presentation = Presentation(global)
+        var rules = MirrorRules()
+        rules.overwrite = overwrite
+        rules.deletes = delete
+        rules.maxDelete = maxDelete
+        rules.checksStructure = !noStructure
+        rules.settings = try TransferSettings(settings).encoded()
+        let run = CommandRun(settings: settings, presentation: presentation)
+        rules.revisions = rev
+        rules.filter = selection.filter
+        rules.selection = selection.text
+        rules.layout = layout ?? .plain
+        let sources = try locations.dropLast().map(CopyOptions.location)
         let work = MirrorWork(
-            sources: try locations.dropLast().map(CopyOptions.location),
-            targets: try ([locations.last ?? ""] + also).map(CopyOptions.location),
-            rules: MirrorRules(
-                revision: rev,
-                filter: selection.filter,
-                selection: selection.text,
-                overwrite: overwrite,
-                deletes: delete,
-                maxDelete: maxDelete,
-                settings: try TransferSettings(settings).encoded()
-            ),
-            priority: priority,
-            presentation: Presentation(global)
+            sources: sources,
+            targets: try ([locations.last ?? ""] + also).map { text in
+                MirrorTarget(location: try CopyOptions.location(text), isShared: sources.count > 1)
+            },
+            rules: rules,
+            priority: priority ?? 0,
+            presentation: presentation
         )
-        let run = CommandRun(settings: settings, presentation: work.presentation)
+        let show = { (session: any CommandSession, isCheck: Bool) in
+            try await work.show(session, isCheck: isCheck).status(isCheck: isCheck)
+        }
+        try await perform(run, show, work.mirror)
+    }
+
+    private func perform(
+        _ run: CommandRun,
+        _ show: (any CommandSession, Bool) async throws -> ExitStatus,
+        _ mirror: @escaping @Sendable (any CommandSession, TransferDisplay) async throws -> RunReport
+    ) async throws {
         if dryRun || checkOnly {
-            try await run.perform { session in try await work.show(session, isCheck: checkOnly) }
+            try await run.perform { session in try await show(session, checkOnly) }
         } else {
-            try await run.transfer(work.mirror)
+            try await run.transfer(mirror)
         }
     }
 }
+
+extension MirrorLayout: ExpressibleByArgument {}
 
 /// Which files of a revision are taken.
 struct MirrorFilterOptions: ParsableArguments {

@@ -6,10 +6,15 @@ import SluicePipeline
 /// One of the places where a mirror is kept: its sink, and what its own records say that it holds.
 struct MirrorPlace: Sendable {
     let target: CopyTarget
+    let layout: MirrorLayout
+    /// Of the layout `hf-cache`.
+    let cache: MirrorCache?
     /// The pointer of the revision that was asked for; nil if there is none.
     let ref: MirrorRef?
     /// What that points to.
     let manifest: MirrorManifest?
+    /// What it pointed to before, as far as files may be left of it; only if such are to be deleted.
+    let earlier: [MirrorManifest]
     private let revision: SourceRevision
     private let rules: MirrorRules
 
@@ -23,11 +28,22 @@ struct MirrorPlace: Sendable {
         of revision: SourceRevision,
         named: Bool
     ) async throws {
-        let place = try MirrorPlace.location(location, session, revision, named: named)
+        let layout = rules.layout(at: location)
+        var cache: MirrorCache?
+        let place: Location
+        if layout == .huggingFaceCache, let path = location.localPath {
+            let made = try MirrorCache(path, revision)
+            place = try location.below(String(decoding: made.repository.directory, as: UTF8.self) + "/")
+            cache = made
+        } else {
+            place = try MirrorPlace.location(location, session, revision, rules, named: named)
+        }
         var copy = CopyRules()
         copy.recursive = true
         copy.settings = rules.settings
         target = try await CopyTarget(session, copy, place, many: false)
+        self.layout = layout
+        self.cache = cache
         self.revision = revision
         self.rules = rules
         let reader = RecordReader(session: session, target: target)
@@ -36,9 +52,14 @@ struct MirrorPlace: Sendable {
         }
         guard let ref else {
             manifest = nil
+            earlier = []
             return
         }
-        manifest = try await reader.manifest(ref.current.manifest)
+        let manifest = try await reader.manifest(ref.current.manifest)
+        // Whoever clears a cache does not know of the manifest.
+        let isThere = cache?.has(manifest.source.resolved) ?? true
+        self.manifest = isThere ? manifest : nil
+        earlier = rules.deletes ? try await reader.manifests(ref.leftovers) : []
     }
 
     /// Whether the target has this revision, whole or as far as it was selected.
@@ -46,12 +67,30 @@ struct MirrorPlace: Sendable {
         guard let manifest, manifest.source.resolved == revision.resolved, manifest.source.name == revision.name else {
             return false
         }
-        return manifest.layout == rules.layout && manifest.selection == rules.selection
+        return manifest.layout == layout && manifest.selection == rules.selection && cache?.isThere ?? true
     }
 
-    func plan(_ tree: SourceTree, _ rules: MirrorRules) throws(SluiceError) -> MirrorPlan {
-        try MirrorPlan(tree, previous: manifest, layout: rules.layout, leavingOut: rules.reason) { file in
-            MirrorKeys.plain(file.path) { (try? target.sink.target($0)) != nil }
+    /// Whether nothing is to be done here.
+    var isDone: Bool { isCurrent && !hasLeftovers }
+
+    /// Whether an earlier manifest brought what the current one neither has nor leaves out.
+    private var hasLeftovers: Bool {
+        guard let manifest, !earlier.isEmpty else { return false }
+        let stays = Set(manifest.files.map(\.path) + manifest.leftOut.map(\.path))
+        return earlier.contains { $0.files.contains { !stays.contains($0.path) } }
+    }
+
+    func plan(_ tree: SourceTree, twins: MirrorTwins) throws(SluiceError) -> MirrorPlan {
+        try MirrorPlan(
+            tree,
+            previous: manifest,
+            earlier: earlier,
+            twins: twins,
+            layout: layout,
+            leavingOut: rules.reason
+        ) { (file) throws(SluiceError) in
+            if layout == .huggingFaceCache { return try HubCacheLayout.key(file) }
+            return MirrorKeys.plain(file.path) { (try? target.sink.target($0)) != nil }
         }
     }
 
@@ -61,12 +100,31 @@ struct MirrorPlace: Sendable {
             source: item.file.location,
             target: try target.sink.target(item.key).location,
             settings: target.settings,
-            // What the mirror brought it may replace; what somebody else put there it may not.
-            overwrite: rules.overwrite || item.action == .changed ? .overwrite : .refuse,
+            overwrite: overwrite(item),
             host: host,
             size: item.file.size,
             fanOut: fanOut
         )
+    }
+
+    /// A transfer from where the same bytes are at this sink already.
+    func copy(_ item: MirrorPlan.Item, of twin: MirrorTwin, _ session: any CommandSession) throws -> TransferRequest {
+        let object = try session.source(try Resolver.location(twin.location)).object(ObjectKey(""))
+        return TransferRequest(
+            source: twin.location,
+            target: try target.sink.target(item.key).location,
+            settings: target.settings,
+            overwrite: overwrite(item),
+            expectedSHA256: twin.file.sha256.hex,
+            host: object.host,
+            size: item.file.size
+        )
+    }
+
+    /// What the mirror brought it may replace; what somebody else put there it may not. A blob is what its name says.
+    private func overwrite(_ item: MirrorPlan.Item) -> OverwritePolicy {
+        let isOwn = item.action == .changed && layout == .plain
+        return rules.overwrite || isOwn ? .overwrite : .refuse
     }
 
     /// Where the mirror is: a tree of a store is named after the revision unless the user names it.
@@ -74,13 +132,16 @@ struct MirrorPlace: Sendable {
         _ location: Location,
         _ session: any CommandSession,
         _ revision: SourceRevision,
+        _ rules: MirrorRules,
         named: Bool
     ) throws -> Location {
         if case .cas = location.kind, let path = location.localPath, try session.place(path).tree == nil {
             let kind = MirrorPlace.storeKinds[revision.hub]?[revision.kind] ?? revision.hub
             return try location.below("\(kind):\(revision.name)@\(revision.resolved)/")
         }
-        return try location.below(named ? "\(revision.name)/" : "")
+        // Revisions of one model lie beside one another.
+        let below = rules.revisions.count > 1 ? "\(MirrorKeys.directory(revision.requested))/" : ""
+        return try location.below((named ? "\(revision.name)/" : "") + below)
     }
 
     /// The kinds of trees (`TreePlace`) that the views of the store know.

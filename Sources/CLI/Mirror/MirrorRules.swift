@@ -4,19 +4,29 @@ import SluicePipeline
 
 /// The rules of one mirror.
 struct MirrorRules: Sendable {
-    var revision: String?
+    /// Revisions by their names; empty: what the location names, or the hub's own choice.
+    var revisions: [String] = []
     var filter = PatternFilter()
     /// The filter as text, for the manifest; empty without one.
     var selection = ""
+    /// In directories; everywhere else files keep their paths.
     var layout = MirrorLayout.plain
     var overwrite = false
     var deletes = false
     var maxDelete: Int?
+    /// Whether headers are looked at once files have arrived.
+    var checksStructure = true
     /// `TransferSettings`, encoded.
     var settings = "{}"
 
     /// Why a file of the revision is not taken; nil if it is.
     func reason(_ path: ObjectKey) -> String? {
         filter.accepts(path) ? nil : "not selected (\(selection))"
+    }
+
+    /// How a target is laid out.
+    func layout(at target: Location) -> MirrorLayout {
+        if case .path = target.kind { return layout }
+        return .plain
     }
 }

@@ -2,11 +2,13 @@ import SluiceBytes
 import SluiceMirror
 import SluicePipeline
 
-/// The part of a mirror that moves bytes and writes records: one source's.
+/// The part of a mirror that moves bytes and writes records: one revision's of one source.
 struct MirrorRun: Sendable {
     let work: MirrorWork
     let session: any CommandSession
     let display: TransferDisplay
+    let look: MirrorWork.Look
+    let tree: SourceTree
 
     /// How each target's transfers ended, by their locations.
     typealias Outcomes = [ObjectKey: TransferOutcome]
@@ -14,17 +16,23 @@ struct MirrorRun: Sendable {
     // MARK: - Files
 
     /// Moves what the plans say; returns when all of it has ended.
-    func transfer(_ look: MirrorWork.Look, _ plans: [MirrorPlan]) async throws -> (RunReport, Outcomes) {
+    func transfer(_ plans: [MirrorPlan]) async throws -> (RunReport, Outcomes) {
         let host = try look.source.object(ObjectKey("")).host
+        var requests: [TransferRequest] = []
         var wanted: [ObjectKey: [TransferRequest]] = [:]
         var order: [ObjectKey] = []
         for (place, plan) in zip(look.places, plans) {
-            for item in plan.moving {
+            // Two paths of the same bytes may be one blob.
+            var known: Set<ObjectKey> = []
+            for item in plan.moving where known.insert(item.key).inserted {
+                if let twin = item.twin {
+                    requests.append(try place.copy(item, of: twin, session))
+                    continue
+                }
                 if wanted[item.file.path] == nil { order.append(item.file.path) }
                 wanted[item.file.path, default: []].append(try place.request(item, host: host, fanOut: nil))
             }
         }
-        var requests: [TransferRequest] = []
         for (index, path) in order.enumerated() {
             for var request in wanted[path] ?? [] {
                 request.fanOut = look.places.count > 1 ? Int64(index + 1) : nil
@@ -32,6 +40,31 @@ struct MirrorRun: Sendable {
             }
         }
         return try await run(requests, "mirror \(look.location) at \(look.revision.resolved)")
+    }
+
+    /// What follows the transfers at one place: checks, records, deletions. Nothing if not all has arrived.
+    func complete(
+        _ plan: MirrorPlan,
+        at place: MirrorPlace,
+        _ outcomes: Outcomes
+    ) async throws -> (RunReport, MirrorManifest?) {
+        var report = RunReport()
+        var manifest = place.manifest
+        if !place.isCurrent {
+            guard try hasArrived(plan, at: place, outcomes) else { return (report, nil) }
+            var files = try await files(plan, at: place, outcomes)
+            if work.rules.checksStructure {
+                files = try await MirrorStructure(session: session, display: display, place: place)
+                    .checked(files, plan)
+            }
+            try place.cache?.publish(files, tree, replacing: work.rules.overwrite)
+            let written = try await write(files, plan, at: place)
+            report.merge(written.report)
+            guard !report.interrupted, report.status == .done else { return (report, nil) }
+            manifest = written.manifest
+        }
+        if work.rules.deletes, let manifest { report.merge(try await delete(plan, at: place, manifest)) }
+        return (report, manifest)
     }
 
     private func run(_ requests: [TransferRequest], _ title: String) async throws -> (RunReport, Outcomes) {
@@ -85,7 +118,10 @@ struct MirrorRun: Sendable {
     ) -> MirrorManifest.File {
         var evidence: [MirrorManifest.Evidence] = []
         let published = item.file.published
-        if outcome.proof == .published {
+        // A copy of what was proven before is compared with the SHA-256 that was found then.
+        if let twin = item.twin, twin.file.sha256 == sha256, twin.file.object == item.file.object {
+            evidence = twin.file.evidence.filter { $0 != .transport }
+        } else if outcome.proof == .published {
             if published.contains(sha256) { evidence.append(.sha256) }
             if let object = item.file.object, published.contains(object) { evidence.append(.gitObject) }
             if let object = item.file.object, LFSPointer(sha256: sha256, size: item.file.size).object == object {
@@ -138,13 +174,11 @@ struct MirrorRun: Sendable {
     // MARK: - Records
 
     /// Listing and manifest, then the ref: in the order of their dependence.
-    func write(
+    private func write(
         _ files: [MirrorManifest.File],
         _ plan: MirrorPlan,
-        _ tree: SourceTree,
-        _ look: MirrorWork.Look,
         at place: MirrorPlace
-    ) async throws -> RunReport {
+    ) async throws -> (report: RunReport, manifest: MirrorManifest) {
         let listing = try MirrorListing.encoded(tree, of: look.revision)
         let now = session.time.wallSeconds()
         let directories = GitTree.proven(in: tree)
@@ -156,31 +190,41 @@ struct MirrorRun: Sendable {
             leftOut: plan.leftOut,
             provenDirectories: directories.proven,
             publishedDirectories: directories.published,
-            layout: work.rules.layout,
+            layout: place.layout,
             selection: work.rules.selection,
             tool: "sluice \(Sluice.version)",
             written: now
         )
         let bytes = try manifest.encoded()
         let digest = bytes.withUnsafeBytes { SHA256.hash($0) }
-        var report = try await put(
+        let report = try await put(
             [(MirrorKeys.listing(manifest.listing), listing), (MirrorKeys.manifest(digest), bytes)],
-            at: place,
-            .refuse
+            at: place
         )
-        guard report.status == .done, !report.interrupted else { return report }
+        guard !report.interrupted, report.status == .done else { return (report, manifest) }
         let entry = MirrorRef.Entry(manifest: digest, revision: look.revision.resolved, since: now)
-        let ref = place.ref?.moved(to: entry) ?? MirrorRef(name: look.revision.requested, entry)
+        let name = look.revision.requested
+        try await changeRef(at: place) { ref in ref?.moved(to: entry) ?? MirrorRef(name: name, entry) }
+        return (report, manifest)
+    }
+
+    /// Another mirror of the same place may change it meanwhile: what that one wrote stays in it.
+    private func changeRef(
+        at place: MirrorPlace,
+        _ change: @escaping @Sendable (MirrorRef?) -> MirrorRef?
+    ) async throws {
         let key = MirrorKeys.ref(look.revision.requested)
-        report.merge(try await put([(key, try ref.encoded())], at: place, .overwrite))
-        return report
+        try await RecordWriter(session: session, target: place.target).replace(key, limit: MirrorRef.limit) { there in
+            let ref = try there.map { try MirrorRef($0.bytes, $0.location) }
+            let changed = change(ref)
+            return changed == ref ? nil : try changed?.encoded()
+        }
     }
 
     /// Records take the way of all bytes: from a file of this machine's own, through the queue.
     private func put(
         _ records: [(key: ObjectKey, bytes: [UInt8])],
-        at place: MirrorPlace,
-        _ overwrite: OverwritePolicy
+        at place: MirrorPlace
     ) async throws -> RunReport {
         let scratch = try ScratchFiles(session.scratch())
         defer { scratch.remove() }
@@ -192,7 +236,6 @@ struct MirrorRun: Sendable {
                     source: file,
                     target: try place.target.sink.target(record.key).location,
                     settings: place.target.settings,
-                    overwrite: overwrite,
                     expectedSHA256: record.bytes.withUnsafeBytes { SHA256.hash($0) }.hex,
                     host: "file",
                     size: UInt64(record.bytes.count)
@@ -204,10 +247,13 @@ struct MirrorRun: Sendable {
 
     // MARK: - Deleting
 
-    func delete(_ plan: MirrorPlan, at place: MirrorPlace) async throws -> RunReport {
+    private func delete(
+        _ plan: MirrorPlan,
+        at place: MirrorPlace,
+        _ manifest: MirrorManifest
+    ) async throws -> RunReport {
         var report = RunReport()
         let gone = try plan.deletions(most: work.rules.maxDelete)
-        if gone.isEmpty { return report }
         let remover = try session.remover(place.target.location)
         var rest = try gone.map { file in
             SourceEntry(
@@ -220,13 +266,18 @@ struct MirrorRun: Sendable {
         while !rest.isEmpty {
             let batch = Array(rest.prefix(remover.batch))
             rest = rest.dropFirst(remover.batch)
-            let errors = try await remover.remove(batch)
-            for error in errors {
+            // Who was there before has done the same.
+            for error in try await remover.remove(batch) where error.code != .notFound {
                 display.report(error)
                 report.failures[error.code, default: 0] += 1
             }
         }
-        display.say("deleted \(gone.count) files that the revision does not have")
+        guard report.failures.isEmpty else { return report }
+        if !gone.isEmpty { display.say("deleted \(gone.count) files that the revision does not have") }
+        let digest = try manifest.encoded().withUnsafeBytes { SHA256.hash($0) }
+        try await changeRef(at: place) { ref in
+            ref.map { $0.current.manifest == digest && !$0.leftovers.isEmpty ? $0.clearedUp() : $0 }
+        }
         return report
     }
 }

@@ -5,49 +5,74 @@ import SluiceBytes
 import SluiceMirror
 import SluicePipeline
 
+/// A place that was named for mirrors.
+struct MirrorTarget: Sendable {
+    let location: Location
+    /// Whether each mirror goes below it, under the name that its hub gives it.
+    let isShared: Bool
+}
+
 /// What `mirror` does once its command line is parsed.
 struct MirrorWork: Sendable {
     let sources: [Location]
-    let targets: [Location]
+    let targets: [MirrorTarget]
     let rules: MirrorRules
     let priority: Int
     let presentation: Presentation
 
-    /// One source at its revision, and what is known of it at each target.
+    /// One source at one revision, and what is known of it at each target.
     struct Look: Sendable {
         let location: Location
         let source: any RevisionedSource
         let revision: SourceRevision
         let places: [MirrorPlace]
 
-        /// Whether every target has this revision, with the same selection.
-        var isCurrent: Bool { places.allSatisfy { $0.isCurrent } }
+        /// Whether every target has this revision, with the same selection, and nothing that should go.
+        var isDone: Bool { places.allSatisfy(\.isDone) }
     }
 
     // MARK: - Showing
 
     /// `-n` and `--check-only`: the same looks and plans, and nothing moves.
-    func show(_ session: any CommandSession, isCheck: Bool) async throws -> ExitStatus {
-        var failures: Set<SluiceError.Code> = []
-        var isBehind = false
+    func show(_ session: any CommandSession, isCheck: Bool) async throws -> Shown {
+        var shown = Shown()
+        func note(_ error: SluiceError) {
+            presentation.report(error)
+            shown.failures.insert(error.code)
+        }
         for source in sources {
-            do {
-                let look = try await look(at: source, session)
-                if look.isCurrent {
+            let looks = try await looks(at: source, session, note)
+            var twins = targets.map { _ in MirrorTwins() }
+            for look in looks {
+                if look.isDone {
                     try show(current: look)
                     continue
                 }
-                isBehind = true
-                let tree = try await look.source.tree(of: look.revision)
-                for place in look.places { try show(try place.plan(tree, rules), look, place, lists: !isCheck) }
-            } catch let error as SluiceError {
-                let error = error.about("\(source)")
-                presentation.report(error)
-                failures.insert(error.code)
+                shown.isBehind = true
+                do {
+                    let tree = try await look.source.tree(of: look.revision)
+                    for (index, place) in look.places.enumerated() {
+                        let plan = try place.plan(tree, twins: twins[index].adding(looks, at: index, for: place))
+                        twins[index].promise(plan)
+                        try show(plan, look, place, lists: !isCheck)
+                    }
+                } catch let error as SluiceError {
+                    note(error.about("\(source)"))
+                }
             }
         }
-        let status = ExitStatus.of(failures: failures)
-        return status == .done && isCheck && isBehind ? .someFailed : status
+        return shown
+    }
+
+    /// What a look at mirrors came to.
+    struct Shown {
+        var failures: Set<SluiceError.Code> = []
+        var isBehind = false
+
+        func status(isCheck: Bool) -> ExitStatus {
+            let status = ExitStatus.of(failures: failures)
+            return status == .done && isCheck && isBehind ? .someFailed : status
+        }
     }
 
     // MARK: - Mirroring
@@ -55,48 +80,83 @@ struct MirrorWork: Sendable {
     /// `mirror`: one source after the other; what fails with one does not keep the others.
     func mirror(_ session: any CommandSession, _ display: TransferDisplay) async throws -> RunReport {
         var report = RunReport()
+        func note(_ error: SluiceError) {
+            display.report(error)
+            report.failures[error.code, default: 0] += 1
+        }
         for source in sources {
-            do {
-                report.merge(try await mirror(source, session, display))
-            } catch let error as SluiceError {
-                let error = error.about("\(source)")
-                display.report(error)
-                report.failures[error.code, default: 0] += 1
+            let looks = try await looks(at: source, session, note)
+            var twins = targets.map { _ in MirrorTwins() }
+            for look in looks where !report.interrupted {
+                do {
+                    let (part, written) = try await mirror(look, beside: looks, twins, session, display)
+                    report.merge(part)
+                    for (index, manifest) in written {
+                        try twins[index].add(manifest, at: look.places[index])
+                    }
+                } catch let error as SluiceError {
+                    note(error.about("\(source)"))
+                }
             }
             if report.interrupted { break }
         }
         return report
     }
 
+    /// Returns the manifests that were written, by their targets' places in the list.
     private func mirror(
-        _ location: Location,
+        _ look: Look,
+        beside looks: [Look],
+        _ twins: [MirrorTwins],
         _ session: any CommandSession,
         _ display: TransferDisplay
-    ) async throws -> RunReport {
-        let look = try await look(at: location, session)
-        if look.isCurrent {
+    ) async throws -> (RunReport, [Int: MirrorManifest]) {
+        if look.isDone {
             try show(current: look)
-            return RunReport()
+            return (RunReport(), [:])
         }
         let tree = try await look.source.tree(of: look.revision)
-        let plans = try look.places.map { try $0.plan(tree, rules) }
-        let run = MirrorRun(work: self, session: session, display: display)
-        var (report, outcomes) = try await run.transfer(look, plans)
-        // A target that fails keeps no other from its proof.
-        for (place, plan) in zip(look.places, plans) where !report.interrupted && !place.isCurrent {
-            guard try run.hasArrived(plan, at: place, outcomes) else { continue }
-            let files = try await run.files(plan, at: place, outcomes)
-            let written = try await run.write(files, plan, tree, look, at: place)
-            report.merge(written)
-            guard rules.deletes, !written.interrupted, written.status == .done else { continue }
-            report.merge(try await run.delete(plan, at: place))
+        let plans = try look.places.enumerated().map { index, place in
+            try place.plan(tree, twins: twins[index].adding(looks, at: index, for: place))
         }
-        return report
+        let run = MirrorRun(work: self, session: session, display: display, look: look, tree: tree)
+        var (report, outcomes) = try await run.transfer(plans)
+        var written: [Int: MirrorManifest] = [:]
+        // A target that fails keeps no other from its proof.
+        for (index, (place, plan)) in zip(look.places, plans).enumerated() where !report.interrupted {
+            do {
+                let (part, manifest) = try await run.complete(plan, at: place, outcomes)
+                report.merge(part)
+                written[index] = manifest
+            } catch let error as SluiceError {
+                let error = error.about(place.target.sink.location)
+                display.report(error)
+                report.failures[error.code, default: 0] += 1
+            }
+        }
+        return (report, written)
     }
 
     // MARK: - Looking
 
-    private func look(at location: Location, _ session: any CommandSession) async throws -> Look {
+    /// A source at each of its revisions; what fails with one keeps no other.
+    private func looks(
+        at location: Location,
+        _ session: any CommandSession,
+        _ note: (SluiceError) -> Void
+    ) async throws -> [Look] {
+        var looks: [Look] = []
+        for revision in rules.revisions.isEmpty ? [nil] : rules.revisions.map(Optional.some) {
+            do {
+                looks.append(try await look(at: location, revision, session))
+            } catch let error as SluiceError {
+                note(error.about(revision.map { "\(location) at \(Printable.text($0))" } ?? "\(location)"))
+            }
+        }
+        return looks
+    }
+
+    private func look(at location: Location, _ requested: String?, _ session: any CommandSession) async throws -> Look {
         guard let source = try session.source(location) as? any RevisionedSource else {
             throw SluiceError(
                 .usage,
@@ -104,11 +164,19 @@ struct MirrorWork: Sendable {
                 remedy: "copy it with sluice cp -r"
             )
         }
-        let revision = try await source.revision(named: rules.revision)
+        guard rules.layout == .plain || targets.contains(where: { rules.layout(at: $0.location) == rules.layout })
+        else {
+            throw SluiceError(
+                .usage,
+                "--layout \(rules.layout.rawValue) is made of links, which only a directory has, and no target is one",
+                remedy: "name a directory; of a store, sluice cas checkout --hf-cache makes a view"
+            )
+        }
+        let revision = try await source.revision(named: requested)
         var places: [MirrorPlace] = []
         for target in targets {
             places.append(
-                try await MirrorPlace(session, rules, target, of: revision, named: sources.count > 1)
+                try await MirrorPlace(session, rules, target.location, of: revision, named: target.isShared)
             )
         }
         try CopyTarget.refuseRepeated(places.map(\.target.sink.location))
@@ -152,6 +220,11 @@ struct MirrorWork: Sendable {
             object.add("\(action.rawValue)_bytes", count.bytes)
             words.append("\(count.files) \(action.rawValue) (\(ByteCount(count.bytes)))")
         }
+        object.add("shared", UInt64(plan.shared.files))
+        object.add("shared_bytes", plan.shared.bytes)
+        if plan.shared.files > 0 {
+            words.append("\(plan.shared.files) of them from another revision (\(ByteCount(plan.shared.bytes)))")
+        }
         object.add("left_out", UInt64(plan.leftOut.count))
         words.append("\(plan.leftOut.count) left out")
         try presentation.line(
@@ -174,5 +247,21 @@ struct MirrorWork: Sendable {
             case .gone: "-"
             }
         try presentation.line("\(sign) \(path)  \(ByteCount(size))", object)
+    }
+}
+
+extension MirrorTwins {
+    mutating func add(_ manifest: MirrorManifest, at place: MirrorPlace, for planned: MirrorPlace? = nil) throws {
+        let isHere = planned.map { $0.target.sink.location == place.target.sink.location } ?? false
+        try add(manifest, isHere: isHere) { try place.target.sink.target($0).location }
+    }
+
+    /// With what other revisions hold at a target, which are there whole.
+    func adding(_ looks: [MirrorWork.Look], at index: Int, for planned: MirrorPlace) throws -> MirrorTwins {
+        var twins = self
+        for place in looks.map({ $0.places[index] }) where place.isCurrent {
+            if let manifest = place.manifest { try twins.add(manifest, at: place, for: planned) }
+        }
+        return twins
     }
 }

@@ -31,6 +31,19 @@ struct RecordReader: Sendable {
         return try MirrorManifest(record.bytes, record.location)
     }
 
+    /// Those that are there: what an earlier one brought is not known without it.
+    func manifests(_ digests: [Digest]) async throws -> [MirrorManifest] {
+        var manifests: [MirrorManifest] = []
+        for digest in digests {
+            do {
+                manifests.append(try await manifest(digest))
+            } catch let error as SluiceError where error.code == .notFound {
+                continue
+            }
+        }
+        return manifests
+    }
+
     /// Nil if it is not there.
     func read(_ key: ObjectKey, limit: ByteCount) async throws -> (bytes: [UInt8], location: String)? {
         let location = try target.sink.target(key).location

@@ -56,6 +56,12 @@ final class TransferDisplay: Sendable {
         say("sluice: \(error)")
     }
 
+    /// A result of the command's own: a line, or its object.
+    func tell(_ line: String?, _ object: JSONObject) {
+        if presentation.style == .json { return event(object.text) }
+        if let line, !presentation.quiet { say(line) }
+    }
+
     /// So many events are taken in before the next glance.
     static let batch = 512
     /// How long an event may wait for others: to wake for each one would cost more than thousands of small files do.
