@@ -19,6 +19,13 @@ struct Mirror: AsyncParsableCommand {
             In a content store without a tree's name, the tree gets the hub's name and the revision. \
             --layout hf-cache makes of a directory a cache that huggingface_hub reads.
 
+            --from FILE mirrors the models of a YAML file; the target, if one is named, is for those that name none:
+
+              defaults: {to: /mnt/models/, exclude: ["*.bin"]}
+              models:
+                - hf://org/one
+                - {source: hf://org/two, rev: [v1, main], to: s3://models/two/, priority: 10}
+
             EXAMPLES
               sluice mirror hf://Qwen/Qwen3-0.6B s3://models/qwen3/
               sluice mirror --rev v1.0 --exclude '*.bin' hf://org/name /mnt/models/name
@@ -26,6 +33,7 @@ struct Mirror: AsyncParsableCommand {
               sluice mirror -n hf://org/name s3://models/name/
               sluice mirror --rev v1.0 --rev v2.0 hf://org/name /mnt/models/name
               sluice mirror --layout hf-cache hf://org/name ~/.cache/huggingface/hub
+              sluice mirror --from models.yaml /mnt/models
             """
     )
 
@@ -39,6 +47,8 @@ struct Mirror: AsyncParsableCommand {
     var rev: [String] = []
     @Option(help: .init("How directories are laid out: plain (default) or hf-cache.", valueName: "layout"))
     var layout: MirrorLayout?
+    @Option(help: .init("Mirror the models that this YAML file names; - is standard input.", valueName: "file"))
+    var from: String?
     @OptionGroup var selection: MirrorFilterOptions
     @Flag(help: "Delete at the target what the mirror brought and the revision does not have any more.")
     var delete = false
@@ -74,7 +84,9 @@ struct Mirror: AsyncParsableCommand {
     @OptionGroup(title: "General") var global: GlobalOptions
 
     func validate() throws {
-        if locations.count < 2 {
+        if from != nil {
+            try validateList()
+        } else if locations.count < 2 {
             throw ValidationError(locations.isEmpty ? "no source and no target given" : "no target given")
         }
         if let priority, !(-1000...1000).contains(priority) {
@@ -95,6 +107,20 @@ struct Mirror: AsyncParsableCommand {
         }
     }
 
+    /// What the file says is not said twice.
+    private func validateList() throws {
+        if locations.count > 1 {
+            throw ValidationError("--from names the models: only a target for those that name none can stand beside it")
+        }
+        let given: [(String, Bool)] = [
+            ("--rev", !rev.isEmpty), ("--include or --exclude", !selection.text.isEmpty), ("--also", !also.isEmpty),
+            ("--layout", layout != nil), ("--priority", priority != nil),
+        ]
+        if let option = given.first(where: \.1)?.0 {
+            throw ValidationError("\(option) stands in the file of --from, under defaults or a model")
+        }
+    }
+
     func run() async throws {
         var settings = try SessionSettings(global, http: http, s3: s3)
         settings.apply(engine)
@@ -107,6 +133,10 @@ struct Mirror: AsyncParsableCommand {
         rules.checksStructure = !noStructure
         rules.settings = try TransferSettings(settings).encoded()
         let run = CommandRun(settings: settings, presentation: presentation)
+        if let from {
+            let batch = MirrorBatch(items: try items(of: from, rules, presentation), presentation: presentation)
+            return try await perform(run, batch.show, batch.mirror)
+        }
         rules.revisions = rev
         rules.filter = selection.filter
         rules.selection = selection.text
@@ -136,6 +166,40 @@ struct Mirror: AsyncParsableCommand {
             try await run.perform { session in try await show(session, checkOnly) }
         } else {
             try await run.transfer(mirror)
+        }
+    }
+
+    private func items(
+        of path: String,
+        _ rules: MirrorRules,
+        _ presentation: Presentation
+    ) throws -> [MirrorBatch.Item] {
+        let target = try locations.first.map(CopyOptions.location)
+        let list = try ModelList(try MirrorBatch.text(of: path), path: path, target: target)
+        return try list.models.map { model in
+            if delete, model.layout == .huggingFaceCache {
+                throw SluiceError(
+                    .usage,
+                    object: "\(path):\(model.line)",
+                    "a cache keeps revisions beside one another: --delete has no meaning there",
+                    remedy: "leave --delete out"
+                )
+            }
+            var own = rules
+            own.revisions = model.revisions
+            own.filter = model.filter
+            own.selection = model.selection
+            own.layout = model.layout
+            return MirrorBatch.Item(
+                name: "\(model.source)",
+                work: MirrorWork(
+                    sources: [model.source],
+                    targets: model.targets,
+                    rules: own,
+                    priority: model.priority,
+                    presentation: presentation
+                )
+            )
         }
     }
 }
