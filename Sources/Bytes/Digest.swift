@@ -7,6 +7,8 @@ public enum DigestAlgorithm: String, Sendable, Hashable, CaseIterable, Codable {
     /// SHA-1 of `blob `, the length in decimal digits, a zero byte and the bytes: git's name of a file's content
     /// (gitformat-pack(5), "git hash-object").
     case gitSHA1 = "git-sha1"
+    /// In its hash mode, 32 bytes; only where a publisher gives no SHA-256.
+    case blake3
     /// RFC 1321; only a checksum.
     case md5
     /// ISO-HDLC, the CRC of gzip and zip.
@@ -19,7 +21,7 @@ public enum DigestAlgorithm: String, Sendable, Hashable, CaseIterable, Codable {
     /// The length of a digest in bytes.
     public var byteCount: Int {
         switch self {
-        case .sha256: 32
+        case .sha256, .blake3: 32
         case .sha1, .gitSHA1: 20
         case .md5: 16
         case .crc32, .crc32c: 4

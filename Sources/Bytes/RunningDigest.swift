@@ -4,6 +4,7 @@ import COpenSSL
 public final class RunningDigest {
     private enum State {
         case sha256(SHA256)
+        case blake3(BLAKE3)
         case openssl(OpaquePointer)
         case crc(RunningCRC)
     }
@@ -25,6 +26,7 @@ public final class RunningDigest {
         self.algorithm = algorithm
         switch algorithm {
         case .sha256: state = .sha256(SHA256())
+        case .blake3: state = .blake3(BLAKE3())
         case .sha1, .gitSHA1: state = .openssl(RunningDigest.context(of: EVP_sha1()))
         case .md5: state = .openssl(RunningDigest.context(of: EVP_md5()))
         case .crc32, .crc32c, .crc64nvme: state = .crc(RunningCRC(algorithm))
@@ -46,6 +48,9 @@ public final class RunningDigest {
         case .sha256(var hash):
             hash.update(bytes)
             state = .sha256(hash)
+        case .blake3(var hash):
+            hash.update(bytes)
+            state = .blake3(hash)
         case .openssl(let context):
             EVP_DigestUpdate(context, base, bytes.count)
         case .crc(var crc):
@@ -64,6 +69,7 @@ public final class RunningDigest {
         let bytes: [UInt8]
         switch state {
         case .sha256(let hash): return hash.finalized()
+        case .blake3(let hash): bytes = hash.finalized()
         case .openssl(let context):
             var out = [UInt8](repeating: 0, count: algorithm.byteCount)
             EVP_DigestFinal_ex(context, &out, nil)

@@ -83,10 +83,11 @@ public struct ObjectInfo: Sendable {
         self.proposedName = proposedName
     }
 
-    /// What a publisher gives who gives no SHA-256, and what proves the content as well: git's name of a file of known
-    /// length. A transfer that goes on at a server from a saved SHA-256 cannot have it, and starts over.
+    /// What a publisher gives who gives no SHA-256, and what proves the content as well: BLAKE3, or git's name of a file
+    /// of known length. A transfer that goes on at a server from a saved SHA-256 cannot have it, and starts over.
     public var publishedInstead: Digest? {
-        publishedSHA256 == nil && size != nil ? published.first { $0.algorithm == .gitSHA1 } : nil
+        if publishedSHA256 != nil { return nil }
+        return published.first { $0.algorithm == .blake3 || $0.algorithm == .gitSHA1 && size != nil }
     }
 
     /// The published SHA-256, if there is one.

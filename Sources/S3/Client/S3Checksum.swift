@@ -25,7 +25,7 @@ package struct S3Checksum: Sendable, Hashable, Codable {
         case .crc32: "CRC32"
         case .crc32c: "CRC32C"
         case .crc64nvme: "CRC64NVME"
-        case .md5, .gitSHA1: nil
+        case .md5, .gitSHA1, .blake3: nil
         }
     }
 

@@ -36,7 +36,7 @@ extension S3Client {
     static func isFullObject(_ algorithm: DigestAlgorithm, _ quirks: EndpointQuirks) -> Bool {
         switch algorithm {
         case .crc32, .crc32c, .crc64nvme: quirks.fullObjectCRC
-        case .sha256, .sha1, .gitSHA1, .md5: false
+        case .sha256, .sha1, .gitSHA1, .blake3, .md5: false
         }
     }
 

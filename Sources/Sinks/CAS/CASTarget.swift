@@ -205,7 +205,7 @@ enum Alternates {
             Alternate(
                 name: Manifest.Alternate(kind: digest.algorithm.rawValue, value: digest.hex),
                 digest: digest,
-                identifies: [.md5, .sha1, .gitSHA1].contains(digest.algorithm)
+                identifies: [.md5, .sha1, .gitSHA1, .blake3].contains(digest.algorithm)
             )
         }
         if case .etag(let tag, _) = info.pin, isHash(tag), origin.hasPrefix("http"), !origin.contains("?") {
