@@ -9,7 +9,7 @@ import Synchronization
 /// Every request is sent once; who has a transfer to run or a listing to make tries again.
 package final class HuggingFaceHub: Sendable {
     let client: any HTTPClient
-    let endpoint: HTTPURL
+    let endpoint: HubEndpoint
     let retrying: Retrying
     let time: any TimeSource
     let shortcut = HuggingFaceShortcut()
@@ -31,7 +31,7 @@ package final class HuggingFaceHub: Sendable {
         time: any TimeSource,
         onWait: @escaping @Sendable (String) -> Void = { _ in }
     ) {
-        self.endpoint = endpoint
+        self.endpoint = HubEndpoint(url: endpoint, variable: "HF_ENDPOINT")
         self.token = token
         self.client = client
         self.retrying = retrying
@@ -47,31 +47,8 @@ package final class HuggingFaceHub: Sendable {
 
     // MARK: - Addresses
 
-    func isOwn(_ url: HTTPURL) -> Bool { RedirectPolicy.sameOrigin(url, endpoint) }
-
-    /// The address without a `/` at its end.
-    private var base: String {
-        var path = endpoint.path[...]
-        while path.hasSuffix("/") { path = path.dropLast() }
-        return endpoint.origin + path
-    }
-
-    /// What follows the hub's address in one of its own; nil for any other. A mirror may be below a path.
-    package func path(of url: HTTPURL) -> String? {
-        let start = base.dropFirst(endpoint.origin.count)
-        guard url.userinfo == nil, isOwn(url), url.path.hasPrefix(start) else { return nil }
-        return String(url.path.dropFirst(start.count))
-    }
-
     /// A page for people.
-    func page(_ place: HuggingFacePlace) -> String { "\(base)/\(place.kind.prefix)\(place.repository)" }
-
-    func url(_ path: String) throws(SluiceError) -> HTTPURL {
-        guard let url = HTTPURL(base + path) else {
-            throw SluiceError(.usage, object: "\(endpoint)", "no address can be made of \(Printable.text(path))")
-        }
-        return url
-    }
+    func page(_ place: HuggingFacePlace) -> String { "\(endpoint.base)/\(place.kind.prefix)\(place.repository)" }
 
     /// An address of the API: `what` of the revision, and of the path where one is given.
     func api(_ what: String, _ place: HuggingFacePlace, path: ObjectKey? = nil, query: String = "")
@@ -79,7 +56,8 @@ package final class HuggingFaceHub: Sendable {
     {
         let revision = HubURL.component((place.revision ?? "main").utf8)
         let below = path.map { $0.bytes.isEmpty ? "" : "/" + HubURL.component($0.bytes) } ?? ""
-        return try url("/api/\(place.kind.rawValue)/\(place.repository)/\(what)/\(revision)\(below)\(query)")
+        let repository = "\(place.kind.rawValue)/\(place.repository)"
+        return try endpoint.address("/api/\(repository)/\(what)/\(revision)\(below)\(query)")
     }
 
     /// Where the bytes of a file are asked for.
@@ -88,13 +66,13 @@ package final class HuggingFaceHub: Sendable {
         let path = "/\(pinned.kind.prefix)\(pinned.repository)/resolve/\(revision)/\(HubURL.path(file.path.bytes))"
         let cache = "/api/resolve-cache/\(pinned.kind.rawValue)/\(pinned.repository)/\(revision)/"
         return HTTPObject(
-            url: try url(path),
+            url: try endpoint.address(path),
             headers: headers,
             client: HuggingFaceFileClient(
                 hub: self,
                 place: pinned,
                 file: file,
-                cache: file.sha256 == nil ? try url(cache + HubURL.path(file.path.bytes)) : nil
+                cache: file.sha256 == nil ? try endpoint.address(cache + HubURL.path(file.path.bytes)) : nil
             ),
             location: pinned.location,
             ranges: ranges,
@@ -137,33 +115,14 @@ package final class HuggingFaceHub: Sendable {
                     return (try await response.collect(limit: HuggingFaceTree.pageLimit), response.headers)
                 }
                 response.body.cancel()
-                request.url = try next(response, from: request, hops: hops, place)
+                guard let next = try endpoint.next(response, from: request, hops: hops, place.location) else {
+                    throw error(response, place)
+                }
+                request.url = next
                 hops += 1
             } catch {
                 throw SluiceError.remote(error, object: place.location)
             }
-        }
-    }
-
-    private func next(
-        _ response: HTTPResponse,
-        from request: HTTPRequest,
-        hops: Int,
-        _ place: HuggingFacePlace
-    ) throws -> HTTPURL {
-        let decision = RedirectPolicy.decide(
-            method: request.method,
-            url: request.url,
-            status: response.status,
-            headers: response.headers,
-            hops: hops
-        )
-        switch decision {
-        case .final: throw error(response, place)
-        case .follow(let url, sameOrigin: true): return url
-        case .follow(let url, sameOrigin: false):
-            throw HuggingFaceTree.bad(place.location, "the hub's API redirects to another origin, \(url.origin)")
-        case .refuse(let reason): throw HuggingFaceTree.bad(place.location, reason.rawValue)
         }
     }
 
@@ -186,7 +145,7 @@ package final class HuggingFaceHub: Sendable {
     /// The address of a listing's next page. The token goes along: only to the hub itself.
     func nextPage(_ headers: HTTPHeaders, _ pinned: HuggingFacePlace) throws -> HTTPURL? {
         guard let text = headers["Link"].flatMap({ LinkField.next($0) }) else { return nil }
-        guard let url = HTTPURL(text), isOwn(url), url.userinfo == nil else {
+        guard let url = HTTPURL(text), endpoint.isOwn(url), url.userinfo == nil else {
             var error = HuggingFaceTree.bad(
                 pinned.location,
                 "the next page of the listing is at another place, \(Redact.location(text))"

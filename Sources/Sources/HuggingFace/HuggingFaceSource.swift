@@ -24,7 +24,7 @@ package final class HuggingFaceSource: Source {
 
     /// A page or a file of the hub, as people paste its address; nil for any other address.
     package convenience init?(page url: HTTPURL, hub: HuggingFaceHub) {
-        guard let path = hub.path(of: url), let place = HuggingFacePlace(urlPath: path) else { return nil }
+        guard let path = hub.endpoint.path(of: url), let place = HuggingFacePlace(urlPath: path) else { return nil }
         self.init(place, hub: hub)
     }
 

@@ -122,13 +122,6 @@ enum HuggingFaceTree {
     }
 
     static func bad(_ object: String, _ what: String, _ cause: String? = nil) -> SluiceError {
-        SluiceError(
-            .badAnswer,
-            object: object,
-            what,
-            remedy: "try again later; a mirror of the hub (HF_ENDPOINT) may not serve all that is needed",
-            retry: .backoff,
-            cause: cause.map { Printable.text(String($0.prefix(200))) }
-        )
+        SluiceError(badHubAnswer: what, object: object, variable: "HF_ENDPOINT", cause: cause)
     }
 }
