@@ -17,6 +17,8 @@ private let targets: [String: @Sendable ([UInt8]) -> Void] = [
     "safetensors": safetensors,
     "gguf": gguf,
     "shard-index": shardIndex,
+    "civitai-version": civitAIVersion,
+    "air-name": airName,
 ]
 
 /// One program holds all targets; the environment tells which one runs.

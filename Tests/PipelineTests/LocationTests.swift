@@ -18,6 +18,9 @@ struct LocationTests {
             ("s3://bucket//a/", .s3(bucket: "bucket", key: ObjectKey("/a/")), true),
             ("hf://org/n@a%2Fb/x?#", .named(scheme: "hf", rest: ObjectKey("org/n@a%2Fb/x?#")), false),
             ("HF://org/name/", .named(scheme: "hf", rest: ObjectKey("org/name/")), true),
+            ("civitai://models/1@2+3/a?#", .named(scheme: "civitai", rest: ObjectKey("models/1@2+3/a?#")), false),
+            ("urn:air:sdxl:lora:civitai:1@2", .urn("urn:air:sdxl:lora:civitai:1@2"), false),
+            ("URN:isbn:1", .urn("URN:isbn:1"), false),
             ("ftp://example.org/a", .named(scheme: "ftp", rest: ObjectKey("example.org/a")), false),
             ("-", .stream, false),
             ("a", .path(ObjectKey("a")), false),
@@ -41,7 +44,8 @@ struct LocationTests {
     @Test(
         "what is no location is refused with a sentence",
         arguments: [
-            ("", "empty"), ("gdrive:models", "configured store"), ("C:\\models", "configured store"),
+            ("", "empty"), ("gdrive:models", "configured store"), ("urn:models", "configured store"),
+            ("C:\\models", "configured store"),
             ("s3://", "bucket"), ("s3:///key", "bucket"),
             ("s3://AKIA:secret@bucket/key", "credentials"), ("s3://buc ket/key", "letters"),
             ("https://", "host"), ("https:///path", "host"), ("https://:80/", "host"),
@@ -65,7 +69,10 @@ struct LocationTests {
 
     @Test(
         "a location's text parses to the same location",
-        arguments: ["-", "./-", "./a:b", "s3://b/%20 ?#", "https://h/a?q=1#f", "file:///a%FF", "hf://o/n?#%"]
+        arguments: [
+            "-", "./-", "./a:b", "s3://b/%20 ?#", "https://h/a?q=1#f", "file:///a%FF", "hf://o/n?#%",
+            "urn:air:a:b:c:1@2",
+        ]
     )
     func roundTrip(_ text: String) throws {
         let location = try Location(parsing: text)
@@ -77,6 +84,7 @@ struct LocationTests {
         arguments: [
             ("https://h/a/b%20c.bin?x=/y", "b c.bin"), ("https://h", nil), ("https://h/dir/", "dir"),
             ("s3://bucket/a/b%20", "b%20"), ("s3://bucket", nil), ("a/b", "b"), ("/", nil), ("-", nil),
+            ("urn:air:a:b:c:1/2", nil),
         ] as [(String, String?)]
     )
     func baseNames(_ text: String, _ name: String?) throws {

@@ -139,6 +139,12 @@ class CivitAI(Hub):
 
     # For tests
 
+    def environment(self, key=None):
+        """The variables with which a client talks to this hub and to no other; `key`: a Key or its secret."""
+        values = {"CIVITAI_ENDPOINT": self.url, "CIVITAI_TOKEN": getattr(key, "secret", key),
+                  "SSL_CERT_FILE": self.ca_file}
+        return {name: value for name, value in values.items() if value}
+
     def number(self):
         with self.lock:
             self._next += 1

@@ -157,9 +157,15 @@ def hugging_face_tls(make_hugging_face):
 
 
 @pytest.fixture
-def civitai(make_hub):
+def make_civitai(make_hub):
+    """make_civitai(tls=, cdn_tls=, **CivitAI options): further fakes of CivitAI."""
+    return functools.partial(make_hub, CivitAI)
+
+
+@pytest.fixture
+def civitai(make_civitai):
     """A fresh fake of CivitAI: .model(name).version(name).add(file name, content)."""
-    return make_hub(CivitAI)
+    return make_civitai()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ class Copy:
         self.result, self.rc, self.seconds = result, result.rc, result.seconds
         self.retries = [event["error"] for event in result.events if event["event"] == "retrying"]
         self.waits = [event["after"] for event in result.events if event["event"] == "retrying"]
-        self.error = next((event["error"] for event in result.events if event["event"] == "failed"), None)
+        self.error = next((event["error"] for event in result.events if event["event"] in ("failed", "error")), None)
         self.finished = next((event for event in result.events if event["event"] == "finished"), None)
 
     @property

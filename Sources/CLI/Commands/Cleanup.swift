@@ -31,7 +31,7 @@ struct Cleanup: AsyncParsableCommand {
             let location = try CopyOptions.location(text)
             switch location.kind {
             case .s3, .path: continue
-            case .web, .named, .stream: throw ValidationError("\(location): Sluice leaves nothing there")
+            case .web, .named, .urn, .stream: throw ValidationError("\(location): Sluice leaves nothing there")
             case .cas: throw ValidationError("\(location): what is left in a store is collected by sluice cas gc")
             }
         }

@@ -33,7 +33,7 @@ struct Rm: AsyncParsableCommand {
         for text in locations {
             let location = try CopyOptions.location(text)
             switch location.kind {
-            case .web, .named, .stream:
+            case .web, .named, .urn, .stream:
                 throw ValidationError("\(location): only objects in S3 and files can be removed")
             case .s3, .path, .cas:
                 if location.namesContainer, !selection.recursive {

@@ -51,7 +51,7 @@ struct CopyPlanner: Sendable {
         do {
             let source = try session.source(location)
             if try await source.isSingleObject() {
-                try await emit(.transfers(try single(location, source)))
+                try await emit(.transfers(try await single(location, source)))
             } else if rules.recursive {
                 try await container(location, source, emit)
             } else {
@@ -62,13 +62,14 @@ struct CopyPlanner: Sendable {
         }
     }
 
-    private func single(_ location: Location, _ source: any Source) throws -> [TransferRequest] {
+    private func single(_ location: Location, _ source: any Source) async throws -> [TransferRequest] {
         let object = try source.object(ObjectKey(bytes: []))
         // A URL is kept as it was typed: what its object calls itself is redacted. Everything else names itself without
         // secrets and from any directory, a pasted page of a hub too.
         let text = if case .web(let url) = location.kind, object.isWeb { url } else { object.location }
+        let name = try await source.objectName() ?? location.baseName
         let requests = try targets.map { target in
-            try request(text, object, to: target, try target.key(for: location), size: nil)
+            try request(text, object, to: target, try target.key(named: name), size: nil)
         }
         try CopyTarget.refuseRepeated(requests.map(\.target))
         return requests

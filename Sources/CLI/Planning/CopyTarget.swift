@@ -48,9 +48,9 @@ struct CopyTarget: Sendable {
     }
 
     /// Where a single object goes.
-    func key(for source: Location) throws -> ObjectKey {
+    func key(named name: ObjectKey?) throws -> ObjectKey {
         guard isContainer else { return ObjectKey(bytes: []) }
-        guard let name = source.baseName, !name.bytes.isEmpty else {
+        guard let name, !name.bytes.isEmpty else {
             throw SluiceError(
                 .usage,
                 "has no name of its own to be stored under",

@@ -13,7 +13,8 @@ final class Connections: Sendable {
     private struct State {
         var transports: [String: CurlTransport] = [:]
         var buckets: [BucketKey: S3Connection] = [:]
-        var hubs: [String: HuggingFaceHub] = [:]
+        var huggingFaces: [String: HuggingFaceHub] = [:]
+        var civitAIs: [String: CivitAIHub] = [:]
         /// What is known of an endpoint holds for all its buckets.
         var endpoints: [String: S3EndpointState] = [:]
     }
@@ -76,33 +77,22 @@ final class Connections: Sendable {
         )
     }
 
-    /// The page or file of the Hugging Face hub that a pasted URL names; nil for every other URL.
-    func huggingFacePage(_ url: HTTPURL, caFile: String?) throws -> HuggingFaceSource? {
-        guard let hub = hubEndpoint, RedirectPolicy.sameOrigin(url, hub) else { return nil }
-        return HuggingFaceSource(page: url, hub: try huggingFace(caFile: caFile))
-    }
+    // MARK: - Hubs
 
-    /// Nil if what the environment names is no address.
-    private var hubEndpoint: HTTPURL? {
-        guard let url = HTTPURL(HuggingFaceToken.endpoint(environment)), url.userinfo == nil, url.query == nil else {
-            return nil
+    /// The page or file of a hub that a pasted URL names; nil for every other URL.
+    func page(_ url: HTTPURL, caFile: String?) throws -> (any Source)? {
+        if let hub = huggingFaceAddress.url, RedirectPolicy.sameOrigin(url, hub) {
+            return HuggingFaceSource(page: url, hub: try huggingFace(caFile: caFile))
         }
-        return url
+        guard civitAIAddress.url != nil else { return nil }
+        return try CivitAISource(page: url, hub: try civitAI(caFile: caFile))
     }
 
     /// The Hugging Face hub that the environment names, with the user's token.
     func huggingFace(caFile: String?) throws -> HuggingFaceHub {
-        if let known = state.withLock({ $0.hubs[caFile ?? ""] }) { return known }
-        guard let url = hubEndpoint else {
-            let text = HuggingFaceToken.endpoint(environment)
-            throw SluiceError(
-                .usage,
-                "the hub's address \(Redact.location(text)) is not an http(s) URL",
-                remedy: "check HF_ENDPOINT"
-            )
-        }
+        if let known = state.withLock({ $0.huggingFaces[caFile ?? ""] }) { return known }
         let made = HuggingFaceHub(
-            endpoint: url,
+            endpoint: try huggingFaceAddress.checked(),
             token: HuggingFaceToken.find(environment) { (try? AWSEnvironment.readSmallFile($0)) ?? nil },
             client: try transport(caFile: caFile),
             retrying: Retrying(resources: resources),
@@ -110,11 +100,56 @@ final class Connections: Sendable {
             onWait: { [events = resources.events] in events.publish(.warning($0)) }
         )
         return state.withLock { state in
-            let first = state.hubs[caFile ?? ""] ?? made
-            state.hubs[caFile ?? ""] = first
+            let first = state.huggingFaces[caFile ?? ""] ?? made
+            state.huggingFaces[caFile ?? ""] = first
             return first
         }
     }
+
+    /// CivitAI, or what the environment names in its place, with the user's token.
+    func civitAI(caFile: String?) throws -> CivitAIHub {
+        if let known = state.withLock({ $0.civitAIs[caFile ?? ""] }) { return known }
+        let made = CivitAIHub(
+            endpoint: try civitAIAddress.checked(),
+            token: CivitAISettings.token(environment),
+            client: try transport(caFile: caFile),
+            retrying: Retrying(resources: resources),
+            time: resources.time
+        )
+        return state.withLock { state in
+            let first = state.civitAIs[caFile ?? ""] ?? made
+            state.civitAIs[caFile ?? ""] = first
+            return first
+        }
+    }
+
+    private var huggingFaceAddress: HubAddress {
+        HubAddress(text: HuggingFaceToken.endpoint(environment), variable: "HF_ENDPOINT")
+    }
+
+    private var civitAIAddress: HubAddress {
+        HubAddress(text: CivitAISettings.endpoint(environment), variable: CivitAISettings.endpointVariable)
+    }
+
+    /// What the environment says of where a hub is.
+    private struct HubAddress {
+        let text: String
+        let variable: String
+
+        /// Nil if that is no address.
+        var url: HTTPURL? { HTTPURL(text).flatMap { $0.userinfo == nil && $0.query == nil ? $0 : nil } }
+
+        func checked() throws -> HTTPURL {
+            if let url { return url }
+            throw SluiceError(
+                .usage,
+                "the hub's address \(Redact.location(text)) is not an http(s) URL",
+                remedy: "check \(variable)"
+            )
+        }
+    }
+
+    // MARK: - S3
 
     /// A bucket at an endpoint; credentials as the AWS tools find them.
     func bucket(_ name: String, at endpoint: S3Endpoint, caFile: String?) throws -> S3Connection {

@@ -94,7 +94,7 @@ final class LiveSession: CommandSession {
             return S3Remover(connection: connection, base: key)
         case .path: return FileRemover()
         case .cas: return StoreRemover(stores: stores)
-        case .web, .named, .stream:
+        case .web, .named, .urn, .stream:
             throw SluiceError(.usage, object: "\(location)", "nothing can be removed there")
         }
     }

@@ -11,9 +11,9 @@ import Synchronization
 /// Sources and sinks under one set of a transfer's settings.
 final class Registries: Sendable {
     /// Schemes of sources that have a grammar of their own.
-    static let hubs: Set<String> = ["hf"]
+    static let hubs: Set<String> = ["civitai", "hf"]
     /// All of the program's own.
-    static let own = hubs.union(["http", "https", "s3", "file", "cas", "-"])
+    static let own = hubs.union(["http", "https", "s3", "file", "cas", "urn", "-"])
     /// Whatever `SCHEME://REST` can be read from.
     static var named: Set<String> { hubs.union(SluiceProgram.sources.keys) }
 
@@ -71,9 +71,7 @@ final class Registries: Sendable {
                     throw SluiceError(.usage, object: "\(location)", "not a URL that can be asked for")
                 }
                 // Who brings headers of their own wants that very URL.
-                if headers.count == 0, let page = try connections.huggingFacePage(url, caFile: settings.caFile) {
-                    return page
-                }
+                if headers.count == 0, let page = try connections.page(url, caFile: settings.caFile) { return page }
                 return HTTPSource(
                     url: url,
                     headers: headers,
@@ -87,6 +85,14 @@ final class Registries: Sendable {
         registry.register("hf") { location in
             guard case .named(_, let rest) = location.kind else { throw Registries.misplaced(location) }
             return try HuggingFaceSource(rest: rest, hub: try connections.huggingFace(caFile: settings.caFile))
+        }
+        registry.register("civitai") { location in
+            guard case .named(_, let rest) = location.kind else { throw Registries.misplaced(location) }
+            return try CivitAISource(rest: rest, hub: try connections.civitAI(caFile: settings.caFile))
+        }
+        registry.register("urn") { location in
+            guard case .urn(let name) = location.kind else { throw Registries.misplaced(location) }
+            return try CivitAISource(air: name, hub: try connections.civitAI(caFile: settings.caFile))
         }
         registry.register("s3") { location in
             guard case .s3(let bucket, let key) = location.kind else { throw Registries.misplaced(location) }

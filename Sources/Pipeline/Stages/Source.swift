@@ -147,6 +147,15 @@ public protocol Source: Sendable {
     /// Whether the location names one object rather than a directory or a prefix.
     func isSingleObject() async throws -> Bool
 
+    /// What the one object that the location names is called where it is stored, if not by the end of its location:
+    /// asked for after `isSingleObject`. Foreign, so sinks check it like any key.
+    func objectName() async throws -> ObjectKey?
+
     /// The object of an entry of this source's own listing, or of the location itself (`relativeKey` empty).
     func object(_ relativeKey: ObjectKey) throws -> any SourceObject
+}
+
+extension Source {
+    /// By the end of its location.
+    public func objectName() async throws -> ObjectKey? { nil }
 }

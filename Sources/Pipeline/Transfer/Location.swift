@@ -14,6 +14,8 @@ public struct Location: Hashable, Sendable, CustomStringConvertible {
         case path(ObjectKey)
         /// Anything else with a scheme, `SCHEME://REST`: what it means is for whoever registered the scheme.
         case named(scheme: String, rest: ObjectKey)
+        /// `urn:…` (RFC 8141), whole: what it means is for whoever registered `urn`.
+        case urn(String)
         /// `-`: standard input as a source, standard output as a sink.
         case stream
     }
@@ -37,11 +39,11 @@ public struct Location: Hashable, Sendable, CustomStringConvertible {
         case .s3(_, let key): namesContainer = key.bytes.isEmpty || key.bytes.last == UInt8(ascii: "/")
         case .named(_, let rest): namesContainer = rest.bytes.last == UInt8(ascii: "/")
         case .path(let path), .cas(let path): namesContainer = Location.isDirectoryName(path.bytes)
-        case .stream: namesContainer = false
+        case .stream, .urn: namesContainer = false
         }
     }
 
-    /// Parses what a user typed. `LETTERS://` and `cas:` are schemes, any other `NAME:` without a `/` before the colon is
+    /// Parses what a user typed. `LETTERS://`, `cas:` and `urn:` are schemes, any other `NAME:` without a `/` before the colon is
     /// a configured store, everything else a path; `./a:b` is how a path with an early colon is written.
     public init(parsing text: String) throws(Refusal) {
         let bytes = Array(text.utf8)
@@ -54,6 +56,7 @@ public struct Location: Hashable, Sendable, CustomStringConvertible {
         if text == "-" { return .stream }
         if bytes.starts(with: casScheme) { return .cas(try storePath(Array(bytes.dropFirst(casScheme.count)))) }
         guard let (scheme, rest) = splitScheme(bytes) else {
+            if isURN(bytes) { return .urn(text) }
             try refuseStoreName(bytes)
             return .path(ObjectKey(bytes: bytes))
         }
@@ -71,6 +74,7 @@ public struct Location: Hashable, Sendable, CustomStringConvertible {
         case .web(let url): url.utf8.prefix { $0 != UInt8(ascii: ":") }.count == 4 ? "http" : "https"
         case .s3: "s3"
         case .named(let scheme, _): scheme
+        case .urn: "urn"
         case .cas: "cas"
         case .path: "file"
         case .stream: "-"
@@ -84,7 +88,7 @@ public struct Location: Hashable, Sendable, CustomStringConvertible {
         case .web(let url): path = Location.pathOfURL(url)
         case .s3(_, let key): path = key.bytes
         case .path(let key), .cas(let key), .named(_, let key): path = key.bytes
-        case .stream: return nil
+        case .stream, .urn: return nil
         }
         guard let last = path.split(separator: UInt8(ascii: "/")).last, !last.isEmpty else { return nil }
         guard case .web = kind else { return ObjectKey(bytes: last) }
@@ -95,6 +99,7 @@ public struct Location: Hashable, Sendable, CustomStringConvertible {
     public var text: String {
         switch kind {
         case .web(let url): url
+        case .urn(let name): name
         case .s3(let bucket, let key): "s3://\(bucket)/\(key.text)"
         case .named(let scheme, let rest): "\(scheme)://\(rest.text)"
         case .cas(let path): "cas:" + Location.text(path)
@@ -107,7 +112,7 @@ public struct Location: Hashable, Sendable, CustomStringConvertible {
     package var localPath: LocalPath? {
         switch kind {
         case .path(let path), .cas(let path): LocalPath(typed: path.bytes)
-        case .web, .s3, .named, .stream: nil
+        case .web, .s3, .named, .urn, .stream: nil
         }
     }
 
@@ -128,6 +133,12 @@ extension Location {
     }
 
     private static let casScheme = Array("cas:".utf8)
+
+    /// `urn:NAMESPACE:…`, in any case of letters.
+    private static func isURN(_ bytes: [UInt8]) -> Bool {
+        String(decoding: bytes.prefix(4), as: UTF8.self).lowercased() == "urn:"
+            && bytes.dropFirst(4).drop { $0 != UInt8(ascii: ":") }.count > 1
+    }
 
     /// A path, or a `file://` URL where it is no printable text.
     private static func storePath(_ rest: [UInt8]) throws(Refusal) -> ObjectKey {

@@ -53,7 +53,7 @@ public enum Redact {
     private static func queryCarrier(_ bytes: [UInt8]) -> Int? {
         guard let colon = bytes.indices.first(where: { bytes[$0...].starts(with: Userinfo.mark) }) else { return nil }
         let scheme = String(decoding: bytes[..<colon], as: UTF8.self).lowercased()
-        return ["s3", "file", "hf"].contains(scheme) ? nil : colon + Userinfo.mark.count
+        return ["s3", "file", "hf", "civitai"].contains(scheme) ? nil : colon + Userinfo.mark.count
     }
 }
 

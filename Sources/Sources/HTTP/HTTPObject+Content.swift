@@ -85,7 +85,7 @@ extension HTTPObject {
 
 extension ObjectKey {
     /// What follows the last dot, in lower case; nil for a name without one.
-    fileprivate var ending: String? {
+    var ending: String? {
         let name = text.lowercased()
         guard let dot = name.lastIndex(of: "."), dot != name.startIndex else { return nil }
         return String(name[name.index(after: dot)...])

@@ -79,6 +79,32 @@ struct JSONReader: Sendable {
         return value
     }
 
+    /// Any number that 64 bits of floating point hold.
+    mutating func real() throws(StructureStop) -> Double {
+        _ = peek()
+        let start = at
+        guard at < bytes.count, bytes[at] == UInt8(ascii: "-") || isDigit(at) else { throw fault("a number") }
+        try number()
+        guard let value = Double(String(decoding: bytes[start..<at], as: UTF8.self)), value.isFinite else {
+            throw fault("a number below 1.8e308", at: start)
+        }
+        return value
+    }
+
+    mutating func truth() throws(StructureStop) -> Bool {
+        let isTrue = peek() == UInt8(ascii: "t")
+        guard isTrue || peek() == UInt8(ascii: "f") else { throw fault("true or false") }
+        try word(isTrue ? "true" : "false")
+        return isTrue
+    }
+
+    /// Passes over a null; false if the value is another.
+    mutating func null() throws(StructureStop) -> Bool {
+        guard peek() == UInt8(ascii: "n") else { return false }
+        try word("null")
+        return true
+    }
+
     /// Passes over any value, whatever it holds.
     mutating func skip() throws(StructureStop) {
         var closers: [UInt8] = []

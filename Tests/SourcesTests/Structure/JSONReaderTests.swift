@@ -60,6 +60,43 @@ struct JSONReaderTests {
         }
     }
 
+    @Test("has numbers with fractions, as far as 64 bits hold them")
+    func fractions() throws {
+        for (text, value) in [("0", 0), (" -2.5e+3", -2_500), ("6775430.35", 6_775_430.35), ("1e-999", 0)] {
+            var reader = JSONReader(Array(text.utf8))
+            #expect(try reader.real() == value)
+        }
+        for text in ["1e999", "-1e999", "nan", "\"1\"", "", "-", "01", "1.", "null", "+1"] {
+            var reader = JSONReader(Array(text.utf8))
+            #expect(throws: StructureStop.self) {
+                _ = try reader.real()
+                try reader.end()
+            }
+        }
+    }
+
+    @Test("has true, false and null, and no other words")
+    func words() throws {
+        var reader = JSONReader(Array("[true,false, null ,7]".utf8))
+        var found: [String] = []
+        try reader.array { (reader) throws(StructureStop) in
+            if try reader.null() {
+                found.append("null")
+            } else if reader.peek() == UInt8(ascii: "7") {
+                found.append("\(try reader.unsigned())")
+            } else {
+                found.append("\(try reader.truth())")
+            }
+        }
+        #expect(found == ["true", "false", "null", "7"])
+        for text in ["1", "\"true\"", "tru", "fals", "", "null"] {
+            var reader = JSONReader(Array(text.utf8))
+            #expect(throws: StructureStop.self) { try reader.truth() }
+        }
+        var bad = JSONReader(Array("nul".utf8))
+        #expect(throws: StructureStop.self) { try bad.null() }
+    }
+
     @Test("has whole numbers up to 2^64 - 1, exactly")
     func numbers() throws {
         for (text, value) in [

@@ -1,0 +1,66 @@
+import SluiceBytes
+import SluicePipeline
+
+extension CivitAISource: RevisionedSource {
+    /// The version's number and the state of its files: a number alone may stand for other files tomorrow.
+    package func revision(named requested: String?) async throws -> SourceRevision {
+        let asked = try place(at: requested)
+        let version = try await retrying { try await self.hub.version(asked, isNew: true).version }
+        return SourceRevision(
+            hub: "civitai",
+            endpoint: hub.endpoint.origin,
+            kind: "models",
+            name: "\(version.model)",
+            identity: "\(version.model)@\(version.id)",
+            requested: requested ?? asked.version.map { "\($0)" } ?? "latest",
+            resolved: "\(version.id).\(version.state)",
+            about: version.told.mapValues { String(Printable.text($0).prefix(200)) }
+        )
+    }
+
+    private func place(at requested: String?) throws -> CivitAIPlace {
+        guard let requested else { return place }
+        if requested == "latest", let model = place.model {
+            return CivitAIPlace(model: model, version: nil, place.choice)
+        }
+        guard let number = CivitAINumber.parse(requested.utf8) else {
+            throw SluiceError(
+                .usage,
+                object: location,
+                "a version is known by its number, or as the latest of a model, and \(Printable.text(requested)) is neither",
+                remedy: "see \(hub.page(place)) and its address: modelVersionId="
+            )
+        }
+        return CivitAIPlace(model: place.model, version: number, place.choice)
+    }
+
+    /// The files with their exact sizes, for which each one's storage is asked: the API only tells about how large.
+    package func tree(of revision: SourceRevision) async throws -> SourceTree {
+        let pinned = try CivitAIPlace(ObjectKey("models/\(revision.name)@\(revision.resolved)"))
+        let answer = try await retrying { try await self.hub.version(pinned) }
+        let chosen = CivitAIPlace(model: place.model, version: answer.version.id, place.choice)
+        var files: [SourceTree.File] = []
+        for (path, file) in try answer.version.files(chosen, page: hub.page(place)) {
+            let at = pinned.at(answer.version, .file(file.id, name: path.lastComponent))
+            let key = try relative(path)
+            files.append(
+                SourceTree.File(
+                    path: key.bytes.isEmpty ? path.lastComponent : key,
+                    size: try await size(CivitAIObject(at, hub: hub)),
+                    published: file.published,
+                    location: at.location
+                )
+            )
+        }
+        return SourceTree(files: files, pages: [answer.page])
+    }
+
+    private func size(_ object: CivitAIObject) async throws -> UInt64 {
+        let opened = try await retrying { try await object.open(prefetch: 0, options: ReadOptions(pool: BufferPool())) }
+        opened.stream?.cancel()
+        guard let size = opened.info.size else {
+            throw hub.endpoint.bad(object.location, "the storage does not tell how large the file is")
+        }
+        return size
+    }
+}
