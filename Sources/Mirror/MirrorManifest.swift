@@ -10,6 +10,8 @@ package struct MirrorManifest: Sendable, Hashable {
     package enum Evidence: String, Sendable, Codable, CaseIterable {
         /// SHA-256 over the bytes.
         case sha256
+        /// BLAKE3 over the bytes, where no SHA-256 is published.
+        case blake3
         /// Git's name of the bytes.
         case gitObject = "git-object"
         /// Git's name of the pointer, made anew from length and SHA-256: it ties the SHA-256 to the repository.

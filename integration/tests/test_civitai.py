@@ -368,6 +368,19 @@ def test_a_file_without_a_digest_is_mirrored_as_such(sluice, civitai, version, e
     assert evidence == {NAME: ["transport"], OTHER: ["sha256"], "config.yaml": ["sha256"]}
 
 
+@pytest.mark.parametrize("there", [False, True], ids=["fetched", "there already"])
+def test_blake3_is_evidence_where_there_is_no_sha256(sluice, civitai, version, env, there):
+    file = version.files[1]
+    del file.hashes["SHA256"]
+    if there:
+        os.makedirs(sluice.work + "/mirror")
+        with open(f"{sluice.work}/mirror/{OTHER}", "wb") as mine:
+            mine.write(file.content.bytes())
+    sluice.ok("mirror", at(version), "mirror/", env=env)
+    [told] = [told for told in records(sluice.work + "/mirror", version.id)["files"] if told["path"] == OTHER]
+    assert (told["sha256"], told["evidence"]) == (file.sha256, ["blake3"])
+
+
 def test_a_mirror_without_access_leaves_nothing(sluice, civitai, version, env):
     version.early_access = "2027-01-01T00:00:00.000Z"
     result = sluice("mirror", at(version), "mirror/", env=env)

@@ -123,6 +123,7 @@ struct MirrorRun: Sendable {
             evidence = twin.file.evidence.filter { $0 != .transport }
         } else if outcome.proof == .published {
             if published.contains(sha256) { evidence.append(.sha256) }
+            if evidence.isEmpty, published.contains(where: { $0.algorithm == .blake3 }) { evidence.append(.blake3) }
             if let object = item.file.object, published.contains(object) { evidence.append(.gitObject) }
             if let object = item.file.object, LFSPointer(sha256: sha256, size: item.file.size).object == object {
                 evidence.append(.gitPointer)
@@ -139,7 +140,7 @@ struct MirrorRun: Sendable {
         )
     }
 
-    /// What was there before and is known by git's name only: read again, once, and compared by that name.
+    /// What was there before and is known by another digest only: read again, once, and compared by that one.
     private func digest(of file: SourceTree.File, at location: String) async throws -> Digest {
         let object = try session.source(try Resolver.location(location)).object(ObjectKey(""))
         return try await session.retrying.run(host: object.host, object: object.location) {
@@ -152,18 +153,21 @@ struct MirrorRun: Sendable {
                 options: ReadOptions(pool: session.pool)
             )
             var hash = SHA256()
-            let git = RunningDigest(.gitSHA1, size: size)
+            let others = Set(file.published.map(\.algorithm)).subtracting([.sha256])
+                .map { RunningDigest($0, size: size) }
             while let chunk = try await stream.next() {
                 hash.update(chunk)
-                git.update(chunk)
+                for other in others { other.update(chunk) }
             }
             try await object.confirmUnchanged(opened.info)
-            let (sha256, found) = (hash.finalized(), git.finish())
-            guard file.published.contains(sha256) || file.published.contains(found) else {
+            let sha256 = hash.finalized()
+            let found = [sha256] + others.map { $0.finish() }
+            guard found.contains(where: file.published.contains) else {
+                let bytes = found.map(\.description).joined(separator: " and ")
                 throw SluiceError(
                     .digestMismatch,
                     object: location,
-                    "the bytes have \(sha256) and \(found), \(file.published.map(\.description).joined()) is published",
+                    "the bytes have \(bytes), \(file.published.map(\.description).joined()) is published",
                     remedy: "somebody changed the file meanwhile: run the command again"
                 )
             }
