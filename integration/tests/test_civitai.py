@@ -360,6 +360,15 @@ def test_rev_names_a_version(sluice, civitai, version, env, payload):
     assert result.rc == 2 and "number" in result.err
 
 
+@pytest.mark.parametrize("part", ["+{file}", "/" + NAME])
+def test_a_part_of_a_version_is_no_revision_but_a_selection_is(sluice, civitai, version, env, part):
+    result = sluice("mirror", at(version, part.format(file=version.files[0].id)), "mirror/", env=env)
+    assert result.rc == 2 and "--include" in result.err and content_of(sluice.work) == {}, str(result)
+    sluice.ok("mirror", "--include", NAME, at(version), "mirror/", env=env)
+    assert mirrored(sluice.work + "/mirror") == {NAME: version.files[0].content.bytes()}
+    assert len(records(sluice.work + "/mirror", version.id)["left_out"]) == 2
+
+
 def test_a_file_without_a_digest_is_mirrored_as_such(sluice, civitai, version, env):
     version.files[0].hashes.clear()
     sluice.ok("mirror", at(version), "mirror/", env=env)

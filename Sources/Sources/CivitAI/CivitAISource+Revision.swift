@@ -4,6 +4,15 @@ import SluicePipeline
 extension CivitAISource: RevisionedSource {
     /// The version's number and the state of its files: a number alone may stand for other files tomorrow.
     package func revision(named requested: String?) async throws -> SourceRevision {
+        guard place.choice == .path(ObjectKey("")) else {
+            let version = CivitAIPlace(model: place.model, version: place.version)
+            throw SluiceError(
+                .usage,
+                object: location,
+                "it names files of a version, and a revision is all of it",
+                remedy: "give \(version.location), with --include for a part of it"
+            )
+        }
         let asked = try place(at: requested)
         let version = try await retrying { try await self.hub.version(asked, isNew: true).version }
         return SourceRevision(
@@ -21,7 +30,7 @@ extension CivitAISource: RevisionedSource {
     private func place(at requested: String?) throws -> CivitAIPlace {
         guard let requested else { return place }
         if requested == "latest", let model = place.model {
-            return CivitAIPlace(model: model, version: nil, place.choice)
+            return CivitAIPlace(model: model, version: nil)
         }
         guard let number = CivitAINumber.parse(requested.utf8) else {
             throw SluiceError(
@@ -31,21 +40,19 @@ extension CivitAISource: RevisionedSource {
                 remedy: "see \(hub.page(place)) and its address: modelVersionId="
             )
         }
-        return CivitAIPlace(model: place.model, version: number, place.choice)
+        return CivitAIPlace(model: place.model, version: number)
     }
 
     /// The files with their exact sizes, for which each one's storage is asked: the API only tells about how large.
     package func tree(of revision: SourceRevision) async throws -> SourceTree {
         let pinned = try CivitAIPlace(ObjectKey("models/\(revision.name)@\(revision.resolved)"))
         let answer = try await retrying { try await self.hub.version(pinned) }
-        let chosen = CivitAIPlace(model: place.model, version: answer.version.id, place.choice)
         var files: [SourceTree.File] = []
-        for (path, file) in try answer.version.files(chosen, page: hub.page(place)) {
+        for (path, file) in answer.version.tree {
             let at = pinned.at(answer.version, .file(file.id, name: path.lastComponent))
-            let key = try relative(path)
             files.append(
                 SourceTree.File(
-                    path: key.bytes.isEmpty ? path.lastComponent : key,
+                    path: path,
                     size: try await size(CivitAIObject(at, hub: hub)),
                     published: file.published,
                     location: at.location

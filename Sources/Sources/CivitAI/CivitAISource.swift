@@ -169,7 +169,7 @@ package final class CivitAISource: Source {
     }
 
     /// Empty for the one file that the location names.
-    func relative(_ path: ObjectKey) throws -> ObjectKey {
+    private func relative(_ path: ObjectKey) throws -> ObjectKey {
         guard case .path(let base) = place.choice, base != path else { return ObjectKey("") }
         guard path.hasPrefix(below) else { throw hub.endpoint.bad(location, "\(path) is not in \(base)") }
         return ObjectKey(bytes: path.bytes.dropFirst(below.bytes.count))
