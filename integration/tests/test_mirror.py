@@ -151,6 +151,16 @@ def test_what_is_not_selected_is_left_out_and_said(place, sluice, repo, env):
     assert place.files() == wanted(repo) and place.records()[1]["left_out"] == []
 
 
+@pytest.mark.parametrize("part", ["sub", "model.safetensors"])
+def test_a_part_of_a_repository_is_no_revision_but_a_selection_is(place, sluice, repo, env, part):
+    """Else a mirror of the part, and then of the whole into the same place, were up to date with the part."""
+    result = sluice("mirror", f"hf://org/m/{part}", "mirror/", env=env)
+    assert result.rc == 2 and "--include" in result.err and below(sluice.work) == {}, str(result)
+    pattern = "sub/**" if part == "sub" else part
+    sluice.ok("mirror", "--include", pattern, "hf://org/m", "mirror/", env=env)
+    assert place("file").files() == {path: body for path, body in wanted(repo).items() if path.startswith(part)}
+
+
 def test_a_flipped_byte_ends_without_a_manifest(place, sluice, hugging_face, repo, env):
     place = place("s3")
     hugging_face.fault("cdn", {"do": "corrupt", "at": 10 * MIB, "when": {"file": "model.safetensors"}})
@@ -210,6 +220,25 @@ def test_several_models_go_below_their_names_and_one_that_fails_keeps_no_other(s
 def test_what_cannot_be_mirrored_says_why(sluice, env, words, part):
     result = sluice("mirror", *words, env=env)
     assert result.rc == 2 and part in result.err
+
+
+def test_another_machine_finds_small_files_at_a_server(sluice, another_sluice, hugging_face, repo, env, s3_fault, payload):
+    """Known by git's name only, which no server computes: read back, not taken for something else, not sent again."""
+    sluice.ok("mirror", "hf://org/m", "s3://bucket/m/", env=env)
+    # As if the first machine had died before its manifest.
+    for key in [key for key in s3_fault.buckets["bucket"].objects if ".sluice/refs/" in key]:
+        del s3_fault.buckets["bucket"].objects[key]
+    repo.commit({"new.json": b"new"})
+    hugging_face.forget()
+    s3_fault.requests.clear()
+    result = another_sluice("other").ok("mirror", "hf://org/m", "s3://bucket/m/", env=env)
+    assert hugging_face.bytes_sent() == len(b"new"), str(result)
+    written = {request.key for request in s3_fault.requests_for("PutObject")}
+    assert {key for key in written if "/.sluice/" not in key} == {"m/new.json"}
+    size = len(repo.resolve("main").files["config.json"].bytes())
+    s3_fault.put("bucket", "n/config.json", payload(size, 9))
+    refused = another_sluice("third")("mirror", "hf://org/m", "s3://bucket/n/", env=env)
+    assert refused.rc == 1 and "n/config.json" in refused.err and "is there already" in refused.err, str(refused)
 
 
 @pytest.mark.parametrize("kind", ["file", "s3"])

@@ -2,6 +2,7 @@ import SluiceBytes
 import SluicePipeline
 import SluiceRemote
 import SluiceS3
+import SluiceTransport
 
 /// The place of one object in a bucket.
 struct S3Target: SinkTarget {
@@ -15,6 +16,9 @@ struct S3Target: SinkTarget {
     /// Parts of 8 MiB: small enough to be held whole in memory many times, and 10,000 of them are 78 GiB before the
     /// planner has to grow them.
     private static let preferredPart: UInt64 = 8 << 20
+
+    /// Above it, to read an object back costs more than is gained. What git holds itself is below, at the hubs.
+    private static let mostRead: UInt64 = 16 << 20
 
     var capabilities: SinkCapabilities {
         get async throws {
@@ -62,7 +66,29 @@ struct S3Target: SinkTarget {
     }
 
     func holds(_ digest: Digest, in stored: StoredObject, pool: BufferPool) async throws -> Bool? {
-        stored.recordedSHA256.map { $0 == digest }
+        if digest.algorithm == .sha256 { return stored.recordedSHA256.map { $0 == digest } }
+        guard stored.size <= S3Target.mostRead else { return nil }
+        return try await hash(digest.algorithm, of: stored) == digest
+    }
+
+    /// What a hub knows by another digest only: no server computes git's names or BLAKE3, so what is small is read.
+    private func hash(_ algorithm: DigestAlgorithm, of stored: StoredObject) async throws -> Digest? {
+        do {
+            let body = try await connection.ready().get(
+                bucket: connection.bucket,
+                key: key.s3,
+                ifMatch: String(stored.fingerprint.prefix { $0 != " " }),
+                customerKey: settings.customerKey
+            )
+            .response.body
+            let hash = RunningDigest(algorithm, size: stored.size)
+            while let chunk = try await body.next() { hash.update(chunk) }
+            return hash.finish()
+        } catch let error as S3Error where error.kind == .preconditionFailed || error.kind == .noSuchKey {
+            return nil
+        } catch {
+            throw SluiceError.remote(error, object: location)
+        }
     }
 
     func adopt(_ stored: StoredObject, digest: Digest, overwrite: OverwritePolicy) async throws -> StoredObject? {

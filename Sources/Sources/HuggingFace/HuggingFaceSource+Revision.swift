@@ -8,12 +8,15 @@ extension HuggingFaceSource: RevisionedSource {
 
     /// The commit, and what is said of the repository with it.
     package func revision(named requested: String?) async throws -> SourceRevision {
-        let asked = HuggingFacePlace(
-            place.kind,
-            place.repository,
-            revision: requested ?? place.revision ?? "main",
-            path: place.path
-        )
+        let asked = HuggingFacePlace(place.kind, place.repository, revision: requested ?? place.revision ?? "main")
+        guard place.path.bytes.isEmpty else {
+            throw SluiceError(
+                .usage,
+                object: location,
+                "it names a part of a repository, and a revision is all of it",
+                remedy: "give \(asked.location), with --include '/\(place.path)' or --include '/\(place.path)/**'"
+            )
+        }
         // Not `blobs`: that answers with every file.
         let query = "?" + Self.told.map { "expand=\($0)" }.joined(separator: "&")
         let body = try await retrying { [hub] in
@@ -35,7 +38,7 @@ extension HuggingFaceSource: RevisionedSource {
     private static let told = ["sha", "gated", "private", "disabled", "cardData"]
 
     package func tree(of revision: SourceRevision) async throws -> SourceTree {
-        let pinned = HuggingFacePlace(place.kind, place.repository, revision: revision.resolved, path: place.path)
+        let pinned = HuggingFacePlace(place.kind, place.repository, revision: revision.resolved)
         var reader = TreeReader(source: self, pinned: pinned)
         var next: HTTPURL? = try hub.api("tree", pinned, path: pinned.path, query: "?recursive=true&expand=false")
         while let url = next { next = try await reader.read(url) }
