@@ -226,7 +226,9 @@ if Context.environment["SLUICE_FUZZ"] != nil {
     package.targets += [
         .executableTarget(
             name: "sluice-fuzz",
-            dependencies: ["SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3", "SluiceSources"],
+            dependencies: [
+                "SluiceBytes", "SluicePipeline", "SluiceTransport", "SluiceS3", "SluiceSources", "SluiceMirror",
+            ],
             path: "Tests/Fuzz",
             exclude: ["Corpus", "run"],
             swiftSettings: strict

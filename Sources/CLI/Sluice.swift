@@ -27,7 +27,8 @@ struct Sluice: AsyncParsableCommand {
             """,
         version: version,
         subcommands: [
-            Cp.self, Mirror.self, Ls.self, Stat.self, Cat.self, Inspect.self, Rm.self, Add.self, Queue.self, Run.self,
+            Cp.self, Mirror.self, Verify.self, Ls.self, Stat.self, Cat.self, Inspect.self, Rm.self, Add.self,
+            Queue.self, Run.self,
             CAS.self, Cleanup.self, Completions.self,
         ]
     )

@@ -6,6 +6,9 @@ package enum MirrorKeys {
     /// The mirror's own records: nothing of a revision is put there under its own name.
     package static let records = ObjectKey(".sluice/")
 
+    /// What branches, tags and versions stand for.
+    package static let refs = ObjectKey(".sluice/refs/")
+
     /// Of a manifest, by the SHA-256 of its bytes.
     package static func manifest(_ digest: Digest) -> ObjectKey { ObjectKey(".sluice/manifests/\(digest.hex).json") }
 

@@ -48,7 +48,8 @@ enum MirrorRecord {
             .badAnswer,
             object: object,
             "the record cannot be trusted: \(what)",
-            remedy: "run sluice mirror again: it makes a new one",
+            remedy: "remove the mirror's refs (\(MirrorKeys.refs)) and mirror again: what is there is compared, not "
+                + "fetched again",
             cause: cause.map { Printable.text(String($0.prefix(200))) }
         )
     }

@@ -10,7 +10,9 @@ final class FakeSession: CommandSession {
     let events = EventStream()
     let time: any TimeSource = SystemTime()
     let pool = BufferPool()
-    let retrying = Retrying(resources: PipelineResources(memory: .mebibytes(8)))
+    let resources = PipelineResources(memory: .mebibytes(8))
+    var retrying: Retrying { Retrying(resources: resources) }
+    let isStopped = false
     let listings: [String: [ListingItem]]
     let targetIsContainer: Bool
     let interrupts: Bool
@@ -89,6 +91,8 @@ final class FakeQueue: CommandQueue {
     func forget(_ selection: QueueSelection, isDryRun: Bool) async throws -> Int { 0 }
 
     func liveSessions() async throws -> Set<[UInt8]> { [] }
+
+    func stored(_ digest: Digest) async throws -> [StoredObject] { [] }
 
     func writeSpans(to target: String) async throws -> [WriteSpan] { [] }
 }

@@ -19,6 +19,7 @@ private let targets: [String: @Sendable ([UInt8]) -> Void] = [
     "shard-index": shardIndex,
     "civitai-version": civitAIVersion,
     "air-name": airName,
+    "mirror-manifest": mirrorManifest,
 ]
 
 /// One program holds all targets; the environment tells which one runs.

@@ -15,7 +15,8 @@ import Testing
             (5, nil, nil, .refuse, .compare), (5, nil, nil, .overwrite, .compare), (9, nil, nil, .refuse, nil),
             (9, nil, nil, .overwrite, .replace), (9, nil, nil, .skip, .skip), (5, own, own, .refuse, .skip),
             (5, own, own, .overwrite, .skip), (5, own, other, .refuse, nil), (5, own, other, .overwrite, .replace),
-            (5, own, nil, .refuse, .compare), (5, nil, own, .refuse, .compare),
+            (5, own, nil, .refuse, .compare), (5, nil, own, .refuse, .compare), (nil, own, nil, .renew, .copy),
+            (5, own, own, .renew, .replace), (5, own, other, .renew, .replace),
         ] as [(UInt64?, Digest?, Digest?, OverwritePolicy, TransferPreview.Step?)]
     )
     func steps(

@@ -287,6 +287,19 @@ import Testing
         fixture.expectNothingHeld(source)
     }
 
+    @Test("What is renewed is fetched, whatever the sink says that it holds")
+    func renews() async throws {
+        let bytes = TestBytes.make(3 * mebibyte)
+        let sink = FakeSink(.parts)
+        sink.put(bytes)
+        for (policy, state) in [(OverwritePolicy.overwrite, TransferState.skipped), (.renew, .done)] {
+            let source = FakeSource(bytes, published: true)
+            let outcome = try await TransferFixture(overwrite: policy).run(source, sink)
+            #expect(outcome.state == state && outcome.moved == (state == .done ? UInt64(bytes.count) : 0))
+        }
+        #expect(sink.object() == bytes)
+    }
+
     @Test("Two transfers of one digest: one fetch")
     func singleFlight() async throws {
         let bytes = TestBytes.make(3 * mebibyte)

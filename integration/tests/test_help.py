@@ -8,7 +8,7 @@ import pytest
 
 from ..program import ROOT
 
-COMMANDS = ["cp", "mirror", "ls", "stat", "cat", "inspect", "rm", "add", "run", "cleanup", "completions", "queue", "queue list", "queue pause",
+COMMANDS = ["cp", "mirror", "verify", "ls", "stat", "cat", "inspect", "rm", "add", "run", "cleanup", "completions", "queue", "queue list", "queue pause",
             "queue resume", "queue cancel", "queue retry", "queue priority", "queue limit", "queue forget", "queue move-aside",
             "cas", "cas init", "cas ls", "cas show", "cas add", "cas checkout", "cas rm", "cas du", "cas gc", "cas verify",
             "cas scrub", "cas repair", "cas import", "cas export-list", "cas doctor"]

@@ -25,7 +25,9 @@ struct RecordReader: Sendable {
                 .digestMismatch,
                 object: record.location,
                 "the manifest has \(found), and its name says \(digest)",
-                remedy: "it was damaged or changed: mirror again into a new place, or restore it"
+                remedy:
+                    "restore it, or remove the mirror's refs (\(MirrorKeys.refs)) and mirror again: what is there is "
+                    + "compared, not fetched again"
             )
         }
         return try MirrorManifest(record.bytes, record.location)

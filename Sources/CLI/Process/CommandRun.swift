@@ -27,7 +27,10 @@ struct CommandRun: Sendable {
     }
 
     /// Runs a command that moves bytes: events are shown, and the first interrupt makes it stop in good order.
+    ///
+    /// - Parameter summarises: false for a command that has a last word of its own.
     func transfer(
+        summarises: Bool = true,
         _ body: @escaping @Sendable (any CommandSession, TransferDisplay) async throws -> RunReport
     ) async throws {
         try await perform { session in
@@ -37,7 +40,7 @@ struct CommandRun: Sendable {
             case .failure(let error): throw error
             case .success(var report):
                 report.isLimited = report.interrupted && stop == .limit
-                display.summarise(report)
+                if summarises { display.summarise(report) }
                 if report.status == .done, let lost = display.lostEvents { throw lost }
                 guard report.interrupted else { return report.status }
                 Output.error.note("sluice: \(reason(stop)); state saved, run the same command to continue")

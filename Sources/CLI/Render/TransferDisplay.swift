@@ -9,6 +9,8 @@ final class TransferDisplay: Sendable {
         var model: ProgressModel
         /// The columns of the lines that are on the screen above the cursor.
         var drawn: [Int] = []
+        /// What the command does itself, below the bars; nil if it does nothing that is worth a line.
+        var status: String?
         /// Lines that wait for the next frame.
         var notices: [String] = []
     }
@@ -48,6 +50,15 @@ final class TransferDisplay: Sendable {
         } else {
             Output.error.note(line)
         }
+    }
+
+    /// What the command does itself, instead of the last one: a line below the bars, or one of a log now and then.
+    func show(status: String?) { state.withLock { $0.status = status } }
+
+    /// A result on standard output: above the bars if they are on the same terminal.
+    func line(_ text: String, _ object: JSONObject) throws {
+        if presentation.style == .bars, Output.standard.isTerminal { return say(text) }
+        try presentation.line(text, object)
     }
 
     /// An error that does not end the command.
@@ -149,10 +160,10 @@ final class TransferDisplay: Sendable {
 
     private func beat() {
         let line: String? = state.withLock { state in
-            if state.model.active.isEmpty { return nil }
-            return ProgressLayout.sentence(state.model, at: time.now())
+            if state.model.active.isEmpty { return state.status }
+            return "moving  " + ProgressLayout.sentence(state.model, at: time.now())
         }
-        if let line { Output.error.note("moving  \(line)") }
+        if let line { Output.error.note(line) }
     }
 
     /// Draws a frame, or for the last time nothing but what is to stay: after that nothing is drawn any more.
@@ -163,7 +174,10 @@ final class TransferDisplay: Sendable {
             let window = Output.error.windowSize ?? (columns: 80, rows: 24)
             let layout = ProgressLayout(columns: window.columns, rows: window.rows)
             let frame = state.withLock { state in
-                let lines = final ? [] : layout.lines(state.model, at: time.now())
+                let status = state.status.map { [Columns.prefix($0, window.columns)] } ?? []
+                let isIdle = state.model.totalFiles == 0 && !status.isEmpty
+                let bars = final || isIdle ? [] : layout.lines(state.model, at: time.now())
+                let lines = bars + (final ? [] : status)
                 let rows = TerminalFrame.rows(of: state.drawn, columns: window.columns)
                 let frame = TerminalFrame.text(notices: state.notices, lines: lines, erasing: rows)
                 state.drawn = lines.map { Columns.width($0) }

@@ -14,7 +14,7 @@ final class LiveSession: CommandSession {
     let time: any TimeSource = SystemTime()
     private let settings: SessionSettings
     private let descriptors: DescriptorBudget
-    private let resources: PipelineResources
+    let resources: PipelineResources
     private let connections: Connections
     private let resolver: Resolver
     private let stores: OpenStores
@@ -200,6 +200,8 @@ final class LiveSession: CommandSession {
         }
         running?.stop()
     }
+
+    var isStopped: Bool { worker.withLock { $0.stopped } }
 
     func close() async {
         connections.shutdown()

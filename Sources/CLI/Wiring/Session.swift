@@ -11,6 +11,12 @@ protocol CommandSession: Sendable {
     /// The clock.
     var time: any TimeSource { get }
 
+    /// Budget, rates and back-off, for reads that a command makes itself (`verify`).
+    var resources: PipelineResources { get }
+
+    /// Whether `stop` was called: a command that works itself ends in good order.
+    var isStopped: Bool { get }
+
     /// Buffers for reads that a command makes itself (`cat`).
     var pool: BufferPool { get }
 
@@ -90,6 +96,9 @@ protocol CommandQueue: Sendable {
 
     /// The records of sink sessions that may still be resumed.
     func liveSessions() async throws -> Set<[UInt8]>
+
+    /// What transfers have stored with that SHA-256 on file systems of this machine, as it was then.
+    func stored(_ digest: Digest) async throws -> [StoredObject]
 
     /// When transfers to a target were in the queue.
     func writeSpans(to target: String) async throws -> [WriteSpan]

@@ -1,3 +1,4 @@
+import SluiceBytes
 import SluicePipeline
 import SluiceSinks
 import SluiceState
@@ -18,6 +19,9 @@ struct StoreQueue: CommandQueue {
     }
 
     func endJob(_ job: JobID) async throws { try await store.endListing(job) }
+
+    /// With settings that no transfer has: of a server it would not be known which endpoint is meant.
+    func stored(_ digest: Digest) async throws -> [StoredObject] { try await store.stored(digest, settings: "") }
 
     func list(_ states: Set<TransferState>, of job: JobID?) -> AsyncThrowingStream<QueueRow, any Error> {
         let rows = RowReader(store.rows(states: states, job: job))

@@ -9,6 +9,13 @@ package struct MissingBlob: Hashable, Sendable {
     /// rotten ones, so that a scrub will set them aside.
     package let found: ByteCount?
     package let uses: [ManifestUse]
+
+    package init(digest: Digest, size: ByteCount, found: ByteCount? = nil, uses: [ManifestUse] = []) {
+        self.digest = digest
+        self.size = size
+        self.found = found
+        self.uses = uses
+    }
 }
 
 /// What all manifests need.

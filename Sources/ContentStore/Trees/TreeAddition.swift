@@ -133,7 +133,7 @@ package struct AdditionRound {
         guard let present = other ?? tree.known(file.path) else { return file }
         // The same again only says anew where it came from.
         if present.digest == file.digest { return file.with(generation: present.generation) }
-        guard addition.overwrite == .overwrite, other == nil,
+        guard addition.overwrite.mayReplace, other == nil,
             addition.replaces == nil || addition.replaces == present.fingerprint
         else {
             throw exists(addition, present)

@@ -15,7 +15,8 @@ extension TransferRunner {
     /// Content that this machine has stored before is taken from there: a server copies it, a file is cloned or copied,
     /// and its bytes are hashed on the way. Whatever is wrong with it, the source has it too.
     func takeStored(_ opened: FirstLook, _ expected: Digest) async throws -> TransferOutcome? {
-        if target.knowsContent { return nil }
+        // What is renewed is fetched: another copy may be as damaged as this one, and a server would not tell.
+        if target.knowsContent || claim.request.overwrite == .renew { return nil }
         for known in try await journal.stored(expected)
         where known.location != target.location && known.size == opened.info.size ?? known.size {
             do {

@@ -92,8 +92,14 @@ public enum OverwritePolicy: String, Sendable, Codable {
     case refuse
     /// Replaced, atomically, once the new bytes are proven.
     case overwrite
+    /// Replaced as by `overwrite`, even where it is said to be the same content: what a record says of damaged bytes is
+    /// not believed.
+    case renew
     /// Left as it is, whatever it holds; the transfer is skipped.
     case skip
+
+    /// Whether what is there may go.
+    public var mayReplace: Bool { self == .overwrite || self == .renew }
 }
 
 /// What a sink must know before the first byte.

@@ -73,7 +73,7 @@ public struct TransferPreview: Sendable, Hashable {
             return TransferPreview(.skip, size: info.size, note: note)
         }
         let expected = request.expectedSHA256.flatMap { Digest(.sha256, hex: $0) } ?? info.publishedSHA256
-        if let expected, existing.recordedSHA256 == expected {
+        if request.overwrite != .renew, let expected, existing.recordedSHA256 == expected {
             return TransferPreview(.skip, size: info.size, note: "the same content is there already")
         }
         let lengths = "\(existing.size) bytes; the source has " + (info.size.map { "\($0)" } ?? "an unknown number of")
@@ -83,7 +83,7 @@ public struct TransferPreview: Sendable, Hashable {
             let note = "an object of the same length is there already, and only its bytes tell whether it is the same"
             return TransferPreview(.compare, size: info.size, note: note)
         }
-        guard request.overwrite == .overwrite else {
+        guard request.overwrite.mayReplace else {
             throw SluiceError(
                 .exists,
                 object: existing.location,

@@ -49,7 +49,7 @@ extension TransferRunner {
             return try await retrying.run(host: target.host, object: target.location) {
                 try await target.existing()
             }
-        } catch let error as SluiceError where error.code == .notAuthorised && claim.request.overwrite == .overwrite {
+        } catch let error as SluiceError where error.code == .notAuthorised && claim.request.overwrite.mayReplace {
             // Whatever is there may go.
             return nil
         }
@@ -63,6 +63,7 @@ extension TransferRunner {
                 skipped(existing, nil, .transport, "something is there already, and --no-clobber leaves it")
             )
         }
+        if claim.request.overwrite == .renew { return .write(replaces: existing.fingerprint) }
         if let published = expected ?? info.publishedInstead, info.size == nil || info.size == existing.size,
             try await isThere(published, existing)
         {

@@ -155,7 +155,7 @@ final class FileSession: SinkSession {
         let occupant = try target.occupant(in: temporary.directory)
         if let occupant, FileIdentity(occupant) == temporary.identity { return }
         do {
-            if plan.overwrite == .overwrite {
+            if plan.overwrite.mayReplace {
                 try checkUnchanged(occupant)
                 try temporary.replace(target.name.base)
             } else {
@@ -207,7 +207,7 @@ final class FileSession: SinkSession {
     /// Another session may have published the same bytes, before or while this one wrote: that is success, once they
     /// are durable.
     private func equalOccupant(_ error: SluiceError, _ request: CommitRequest) async throws -> StoredObject? {
-        guard error.code == .exists, plan.overwrite != .overwrite, let sha256 = request.sha256,
+        guard error.code == .exists, !plan.overwrite.mayReplace, let sha256 = request.sha256,
             let stored = try? await target.existing(), stored.size == request.size,
             try await target.holds(sha256, in: stored, pool: BufferPool(retained: 1)) == true
         else { return nil }

@@ -94,16 +94,16 @@ extension S3Session {
             case .copy: false
             }
         guard isSupported else { return .none }
-        if plan.overwrite != .overwrite { return .ifAbsent }
+        if !plan.overwrite.mayReplace { return .ifAbsent }
         return plan.replaces.map { .ifMatch(String($0.prefix { $0 != " " })) } ?? .none
     }
 
     /// Where the server takes no condition, a last look stands in for it, and the time in which somebody else's object
     /// can be lost is one round trip instead of the whole upload.
     private func takenMeanwhile() async throws -> StoredObject? {
-        guard condition == .none, plan.overwrite != .overwrite || plan.replaces != nil else { return nil }
+        guard condition == .none, !plan.overwrite.mayReplace || plan.replaces != nil else { return nil }
         let there = try await S3Target(connection: connection, key: key, settings: settings).existing()
-        guard plan.overwrite == .overwrite else { return there }
+        guard plan.overwrite.mayReplace else { return there }
         return there?.fingerprint == plan.replaces ? nil : there
     }
 
@@ -186,7 +186,7 @@ extension S3Session {
             .exists,
             object: location,
             "somebody else wrote it meanwhile (\(theirs ?? "gone again"); ours: \(ours))",
-            remedy: plan.overwrite == .overwrite
+            remedy: plan.overwrite.mayReplace
                 ? "run the command again to replace that" : "give --overwrite to replace it or --no-clobber to leave it"
         )
     }

@@ -1,0 +1,201 @@
+import SluiceBytes
+import SluiceContentStore
+import SluiceMirror
+import SluicePipeline
+
+/// Brings damaged and missing files of a mirror again from where the manifest says they came from: the same revision,
+/// through the queue, with the proof that every mirror has. What is there stays until the new bytes are proven.
+struct VerifyRepair: Sendable {
+    let session: any CommandSession
+    let mirror: FoundMirror
+    let rules: VerifyRules
+    let display: TransferDisplay
+    let showing: VerifyShowing
+
+    /// What is to be brought, and whence.
+    private struct Plan {
+        var requests: [TransferRequest] = []
+        var files: [MirrorManifest.File] = []
+        var listing: [UInt8]?
+    }
+
+    /// Repairs, and tells of each file what came of it.
+    func run(
+        _ damaged: [MirrorCheck.Verdict],
+        listing: VerifyResult?,
+        _ check: MirrorCheck
+    ) async throws -> RunReport {
+        var report = RunReport()
+        let mendable = damaged.filter { $0.isMendable }
+        for verdict in damaged where !verdict.isMendable && !rules.isDryRun { showing.tell(counting: verdict.result) }
+        if mendable.isEmpty, listing == nil { return report }
+        var plan = Plan()
+        do {
+            plan = try await planned(mendable, rebuildsListing: listing != nil)
+        } catch let error as SluiceError {
+            // Nothing can be fetched: what was found stays found.
+            display.report(error.about(mirror.manifest.asked))
+            if !rules.isDryRun { for verdict in mendable { showing.tell(counting: verdict.result) } }
+            if let listing { showing.tell(counting: listing) }
+            return report
+        }
+        if rules.isDryRun {
+            try show(plan)
+            if let listing { showing.tell(counting: listing) }
+            return report
+        }
+        try await prepareStore(plan.files)
+        report = try await bring(plan.requests, "verify --repair \(mirror.location)")
+        if let listing { try await mend(listing, plan.listing) }
+        try await check.repaired(mendable)
+        return report
+    }
+
+    // MARK: - Planning
+
+    /// Asks the hub for the revision, and for its files: they must still be those of the manifest.
+    private func planned(_ damaged: [MirrorCheck.Verdict], rebuildsListing: Bool) async throws -> Plan {
+        let origin = mirror.manifest.source
+        let location = try Resolver.location(mirror.manifest.asked)
+        guard let source = try session.source(location) as? any RevisionedSource else {
+            throw SluiceError(
+                .unsupported,
+                object: mirror.manifest.asked,
+                "the manifest names no hub to fetch it from",
+                remedy: "copy the file there yourself, and verify again"
+            )
+        }
+        let revision = try await source.revision(named: origin.resolved)
+        guard revision.hub == origin.hub, revision.resolved == origin.resolved else {
+            throw SluiceError(
+                .sourceChanged,
+                object: mirror.manifest.asked,
+                "the hub answers with revision \(Printable.text(revision.resolved)) of \(Printable.text(revision.hub)), the "
+                    + "manifest has \(Printable.text(origin.resolved)) of \(Printable.text(origin.hub))",
+                remedy: "the revision may be gone there: mirror another one into a new place"
+            )
+        }
+        let tree = try await source.tree(of: revision)
+        let files = Dictionary(tree.files.map { ($0.path, $0) }) { first, _ in first }
+        var plan = Plan()
+        for verdict in damaged {
+            let file = verdict.file
+            guard let listed = files[file.path], file.isWhat(listed) else {
+                display.report(
+                    SluiceError(
+                        .sourceChanged,
+                        object: "\(file.path)",
+                        "the hub does not have it at revision \(Printable.text(origin.resolved)) any more, or with other "
+                            + "bytes than the manifest says",
+                        remedy: "bring it from another copy of the mirror"
+                    )
+                )
+                continue
+            }
+            plan.files.append(file)
+            plan.requests.append(
+                TransferRequest(
+                    source: listed.location,
+                    target: try mirror.target.sink.target(file.place).location,
+                    settings: mirror.target.settings,
+                    overwrite: .renew,
+                    expectedSHA256: file.sha256.hex,
+                    host: try session.source(try Resolver.location(listed.location)).object(ObjectKey("")).host,
+                    size: file.size
+                )
+            )
+        }
+        if rebuildsListing {
+            // The names of then: it is the same file only byte for byte.
+            let bytes = try MirrorListing.encoded(tree, of: origin)
+            if bytes.withUnsafeBytes({ SHA256.hash($0) }) == mirror.manifest.listing { plan.listing = bytes }
+        }
+        return plan
+    }
+
+    private func show(_ plan: Plan) throws {
+        for (file, request) in zip(plan.files, plan.requests) {
+            var object = JSONObject()
+            object.add("event", "would_repair")
+            object.add("source", Redact.location(request.source))
+            object.add("target", Redact.location(request.target))
+            object.add("size", file.size)
+            let line = "would repair \(file.path)  \(ByteCount(file.size)) from \(Redact.location(request.source))"
+            try display.line(line, object)
+        }
+    }
+
+    // MARK: - Bringing
+
+    /// A store keeps bad bytes in its quarantine, and may have good ones in its trash.
+    private func prepareStore(_ files: [MirrorManifest.File]) async throws {
+        guard case .cas = mirror.location.kind, let path = mirror.location.localPath, !files.isEmpty else { return }
+        let share = try session.place(path).share
+        let writer = try share.writer()
+        let sizes = Dictionary(files.map { ($0.sha256, ByteCount($0.size)) }) { first, _ in first }
+        _ = try await writer.setAsideRotten(sizes.keys)
+        let missing = try sizes.filter { try share.store.open($0.key)?.size != $0.value }.map {
+            MissingBlob(digest: $0.key, size: $0.value)
+        }
+        _ = try writer.heal(missing, from: .store, pool: BufferPool(retained: 2))
+    }
+
+    private func bring(_ requests: [TransferRequest], _ title: String) async throws -> RunReport {
+        if requests.isEmpty { return RunReport() }
+        let queue = try await session.queue()
+        let job = try await queue.beginJob(title, priority: 0)
+        display.plan(requests)
+        try await queue.add(requests, to: job)
+        try await queue.endJob(job)
+        display.completePlan()
+        return try await session.run(job: job, watch: false)
+    }
+
+    /// Puts the hub's listing back, if the hub still answers with the same bytes.
+    private func mend(_ listing: VerifyResult, _ bytes: [UInt8]?) async throws {
+        guard let bytes else {
+            display.say("sluice: \(listing.path): the hub's answers are others now, so that it cannot be made anew")
+            return showing.tell(counting: listing)
+        }
+        let scratch = try ScratchFiles(session.scratch())
+        defer { scratch.remove() }
+        let request = TransferRequest(
+            source: try scratch.write(bytes),
+            target: try mirror.target.sink.target(listing.path).location,
+            settings: mirror.target.settings,
+            overwrite: .renew,
+            expectedSHA256: mirror.manifest.listing.hex,
+            host: "file",
+            size: UInt64(bytes.count)
+        )
+        guard try await bring([request], "records of a mirror").status == .done else {
+            return showing.tell(counting: listing)
+        }
+        var mended = VerifyResult(listing.path, .same, .read, size: UInt64(bytes.count))
+        mended.isRepaired = true
+        try showing.tell(mended)
+    }
+}
+
+extension MirrorCheck.Verdict {
+    /// Whether other bytes may mend it. What cannot be told is left alone, unless the disk itself refused to read.
+    fileprivate var isMendable: Bool {
+        switch result.kind {
+        case .differs, .missing: true
+        case .error: result.error?.code == .fileSystem
+        case .same, .extra: false
+        }
+    }
+}
+
+extension MirrorManifest.File {
+    /// Whether the hub lists this very file.
+    fileprivate func isWhat(_ listed: SourceTree.File) -> Bool {
+        switch content.compared(with: KnownContent(size: listed.size, digests: listed.published)) {
+        case .same: true
+        case .differs: false
+        // A file without published digests: its SHA-256 is compared when it comes.
+        case .unknown: true
+        }
+    }
+}

@@ -1,0 +1,110 @@
+// This file is the main path of `verify`:
+//
+//   one location:   refs ─▶ manifest ─▶ its records ─▶ every file ─▶ what else is there ─▶ repair ─▶ those files again
+//   two locations:  what each knows of its files ─▶ compare ─▶ ask, or read, where nothing is known
+import SluiceBytes
+import SluiceMirror
+import SluicePipeline
+
+/// The rules of one verification.
+struct VerifyRules: Sendable {
+    var rev: String?
+    var isQuick = false
+    var isAnew = false
+    /// What is only at the place is not looked for.
+    var isOneWay = false
+    /// What cannot be compared by digests is read.
+    var downloads = false
+    var isRepairing = false
+    var isDryRun = false
+    /// Files at a time, if the user says so.
+    var transfers: Int?
+
+    /// Files at a time: a disk serves few, a server many.
+    func width(_ location: Location) -> Int { transfers ?? (location.localPath == nil ? 16 : 4) }
+}
+
+/// What `verify` does once its command line is parsed.
+struct VerifyWork: Sendable {
+    let locations: [Location]
+    let rules: VerifyRules
+    /// `TransferSettings` of repairs, encoded.
+    let settings: String
+    let presentation: Presentation
+
+    func verify(_ session: any CommandSession, _ display: TransferDisplay) async throws -> RunReport {
+        let showing = VerifyShowing(display, presentation)
+        return try await withTaskExecutorPreference(BlockingExecutor.shared) {
+            if locations.count == 2 {
+                return try await PairCheck(session, rules, showing).run(locations[0], locations[1])
+            }
+            return try await verify(locations[0], session, display, showing)
+        }
+    }
+
+    private func verify(
+        _ location: Location,
+        _ session: any CommandSession,
+        _ display: TransferDisplay,
+        _ showing: VerifyShowing
+    ) async throws -> RunReport {
+        let mirror = try await FoundMirror(session, location, rev: rules.rev, settings: settings)
+        let check = MirrorCheck(session, mirror, rules, showing)
+        let repair = VerifyRepair(session: session, mirror: mirror, rules: rules, display: display, showing: showing)
+        let listing = try await records(mirror, session)
+        if let listing { try showing.show(listing) }
+        let damaged = try await check.files()
+        if !session.isStopped { try await extras(mirror, showing) }
+        var report = RunReport()
+        if rules.isRepairing, !session.isStopped {
+            report = try await repair.run(damaged, listing: listing, check)
+        } else if rules.isRepairing, !rules.isDryRun {
+            for verdict in damaged { showing.tell(counting: verdict.result) }
+            if let listing { showing.tell(counting: listing) }
+        } else if let listing {
+            showing.tell(counting: listing)
+        }
+        let isComplete = !session.isStopped && !report.interrupted
+        try showing.end(VerifySubject(mirror), showing.tally, isComplete: isComplete)
+        report.interrupted = !isComplete
+        report.failures = showing.tally.failures
+        return report
+    }
+
+    /// Whether the listing of the hub is there as it came; nil if it is.
+    private func records(_ mirror: FoundMirror, _ session: any CommandSession) async throws -> VerifyResult? {
+        let wanted = mirror.manifest.listing
+        let key = MirrorKeys.listing(wanted)
+        do {
+            let reader = RecordReader(session: session, target: mirror.target)
+            guard let record = try await reader.read(key, limit: MirrorManifest.limit) else {
+                return VerifyResult(key, .missing, error: SluiceError(.notFound, "the hub's answers are not there"))
+            }
+            let found = record.bytes.withUnsafeBytes { SHA256.hash($0) }
+            if found == wanted { return nil }
+            return VerifyResult(key, .differs, expected: "\(wanted)", found: "\(found)")
+        } catch let error as SluiceError {
+            return VerifyResult(key, .error, error: error)
+        }
+    }
+
+    /// What is there and not in the manifest.
+    private func extras(_ mirror: FoundMirror, _ showing: VerifyShowing) async throws {
+        // Other layouts have names of their own beside those of the files.
+        if rules.isOneWay || mirror.manifest.layout != .plain { return }
+        let known = Set(mirror.manifest.files.map(\.place))
+        // A link that leads nowhere in a file's place has its verdict.
+        let judged = Set(known.compactMap { try? mirror.source.object($0).location })
+        do {
+            try await mirror.listed { entry in
+                if known.contains(entry.relativeKey) { return }
+                try showing.tell(VerifyResult(entry.relativeKey, .extra, size: entry.size))
+            } skipped: { error in
+                if let object = error.object, judged.contains(object) { return }
+                try showing.tell(VerifyResult(ObjectKey(error.object ?? ""), .error, error: error))
+            }
+        } catch let error as SluiceError {
+            try showing.tell(VerifyResult(ObjectKey("\(mirror.location)"), .error, error: error))
+        }
+    }
+}
