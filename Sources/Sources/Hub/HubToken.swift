@@ -1,11 +1,12 @@
 import SluiceBytes
 
-/// Tokens of hubs, as environments and files hold them.
+/// Tokens of hubs as people keep them.
 enum HubToken {
     /// Without line ends and the white space around; nil if nothing is left, or if it could not be a header's value.
-    static func cleaned(_ text: [UInt8]?) -> Secret? {
+    static func cleaned(_ text: (some Sequence<UInt8>)?) -> Secret? {
+        guard let text else { return nil }
         let isBlank: (UInt8) -> Bool = { $0 == 0x20 || $0 == 0x09 || $0 == 0x0A || $0 == 0x0D }
-        let line = (text ?? []).filter { $0 != 0x0A && $0 != 0x0D }.drop(while: isBlank)
+        let line = text.filter { $0 != 0x0A && $0 != 0x0D }.drop(while: isBlank)
         let kept = Array(line.reversed().drop(while: isBlank).reversed())
         guard !kept.isEmpty, kept.allSatisfy({ (0x21...0x7E).contains($0) }) else { return nil }
         return Secret(String(decoding: kept, as: UTF8.self))

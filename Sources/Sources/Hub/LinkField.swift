@@ -1,7 +1,7 @@
 /// The `Link` header field (RFC 8288 §3).
-enum LinkField {
+package enum LinkField {
     /// The target of the first link with the relation `next`; nil without one.
-    static func next(_ field: String) -> String? {
+    package static func next(_ field: String) -> String? {
         var rest = Array(field.utf8)[...]
         while let open = rest.firstIndex(of: UInt8(ascii: "<")) {
             rest = rest[rest.index(after: open)...]

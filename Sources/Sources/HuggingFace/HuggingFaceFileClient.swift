@@ -13,11 +13,11 @@ struct HuggingFaceFileClient: HTTPClient {
     let cache: HTTPURL?
 
     func send(_ request: HTTPRequest) async throws -> HTTPResponse {
-        guard hub.endpoint.isOwn(request.url) else { return try await hub.client.send(request) }
+        guard hub.connection.isOwn(request.url) else { return try await hub.connection.client.send(request) }
         if let cache, hub.shortcut.isOpen, request.url.path != cache.path {
             var direct = request
             direct.url = cache
-            let response = try await hub.send(direct, .cache)
+            let response = try await hub.connection.send(direct, .cache)
             // Only a refusal of that address says that it is not to be had there.
             guard (300..<500).contains(response.status), ![416, 429].contains(response.status) else {
                 return try checked(response)
@@ -25,7 +25,7 @@ struct HuggingFaceFileClient: HTTPClient {
             response.body.cancel()
             hub.shortcut.close()
         }
-        let response = try await hub.send(request, request.url.path == cache?.path ? .cache : .resolve)
+        let response = try await hub.connection.send(request, request.url.path == cache?.path ? .cache : .resolve)
         if let cache { hub.shortcut.note(response, to: request.url, cache: cache) }
         return try checked(response)
     }
@@ -35,33 +35,14 @@ struct HuggingFaceFileClient: HTTPClient {
             // 416 is decided by size and digest.
             if response.status >= 400, response.status != 416 { throw hub.error(response, place) }
             let headers = response.headers
-            try check("commit", headers["X-Repo-Commit"], place.revision ?? "")
-            try check("file", headers["X-Linked-ETag"].map(HuggingFaceFileClient.bare), file.tag)
-            try check("size", headers["X-Linked-Size"], "\(file.size)")
+            try HubAnswer.check("commit", headers["X-Repo-Commit"], place.revision ?? "", place.location)
+            try HubAnswer.check("file", headers["X-Linked-ETag"].map(HubAnswer.bare), file.tag, place.location)
+            try HubAnswer.check("size", headers["X-Linked-Size"], "\(file.size)", place.location)
             return response
         } catch {
             response.body.cancel()
             throw error
         }
-    }
-
-    /// A mirror may leave a field out, but not contradict the tree.
-    private func check(_ what: String, _ seen: String?, _ wanted: String) throws {
-        guard let seen, seen != wanted else { return }
-        throw SluiceError(
-            .sourceChanged,
-            object: place.location,
-            "the tree has the \(what) \(wanted), its address answers with \(Printable.text(String(seen.prefix(80))))",
-            remedy: "run the command again; if it stays so, the hub or its mirror mixes two versions",
-            retry: .restart
-        )
-    }
-
-    /// `W/"x"` and `"x"` are `x`.
-    private static func bare(_ tag: String) -> String {
-        let bytes = Array(tag.utf8)
-        let strong = bytes.starts(with: Array("W/".utf8)) ? bytes[2...] : bytes[...]
-        return String(decoding: strong.filter { $0 != UInt8(ascii: "\"") }, as: UTF8.self)
     }
 }
 

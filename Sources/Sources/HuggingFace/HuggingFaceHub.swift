@@ -1,21 +1,14 @@
 import SluiceBytes
 import SluicePipeline
-import SluiceRemote
 import SluiceTransport
-import Synchronization
 
 /// A Hugging Face hub as one user sees it: its address, the token, its rate limits, and the files that are known.
 ///
 /// Every request is sent once; who has a transfer to run or a listing to make tries again.
 package final class HuggingFaceHub: Sendable {
-    let client: any HTTPClient
-    let endpoint: HubEndpoint
-    let retrying: Retrying
-    let time: any TimeSource
+    let connection: HubConnection
     let shortcut = HuggingFaceShortcut()
     private let token: Secret?
-    private let onWait: @Sendable (String) -> Void
-    private let rates = Mutex(HubRates())
     private let files: HuggingFaceFiles
     private let ranges = RangeTrust()
 
@@ -31,14 +24,19 @@ package final class HuggingFaceHub: Sendable {
         time: any TimeSource,
         onWait: @escaping @Sendable (String) -> Void = { _ in }
     ) {
-        self.endpoint = HubEndpoint(url: endpoint, variable: "HF_ENDPOINT")
         self.token = token
-        self.client = client
-        self.retrying = retrying
-        self.time = time
-        self.onWait = onWait
+        connection = HubConnection(
+            endpoint: endpoint,
+            client: client,
+            retrying: retrying,
+            time: time,
+            hint: token == nil ? "; with a token (HF_TOKEN) it is higher" : "",
+            onWait: onWait
+        )
         files = HuggingFaceFiles(time: time)
     }
+
+    var endpoint: HTTPURL { connection.endpoint }
 
     private var headers: HTTPHeaders {
         guard let token else { return [:] }
@@ -47,8 +45,11 @@ package final class HuggingFaceHub: Sendable {
 
     // MARK: - Addresses
 
+    /// What follows the hub's address in one of its own; nil for any other. A mirror may be below a path.
+    package func path(of url: HTTPURL) -> String? { connection.path(of: url) }
+
     /// A page for people.
-    func page(_ place: HuggingFacePlace) -> String { "\(endpoint.base)/\(place.kind.prefix)\(place.repository)" }
+    func page(_ place: HuggingFacePlace) -> String { "\(connection.base)/\(place.kind.prefix)\(place.repository)" }
 
     /// An address of the API: `what` of the revision, and of the path where one is given.
     func api(_ what: String, _ place: HuggingFacePlace, path: ObjectKey? = nil, query: String = "")
@@ -56,8 +57,7 @@ package final class HuggingFaceHub: Sendable {
     {
         let revision = HubURL.component((place.revision ?? "main").utf8)
         let below = path.map { $0.bytes.isEmpty ? "" : "/" + HubURL.component($0.bytes) } ?? ""
-        let repository = "\(place.kind.rawValue)/\(place.repository)"
-        return try endpoint.address("/api/\(repository)/\(what)/\(revision)\(below)\(query)")
+        return try connection.url("/api/\(place.kind.rawValue)/\(place.repository)/\(what)/\(revision)\(below)\(query)")
     }
 
     /// Where the bytes of a file are asked for.
@@ -66,64 +66,37 @@ package final class HuggingFaceHub: Sendable {
         let path = "/\(pinned.kind.prefix)\(pinned.repository)/resolve/\(revision)/\(HubURL.path(file.path.bytes))"
         let cache = "/api/resolve-cache/\(pinned.kind.rawValue)/\(pinned.repository)/\(revision)/"
         return HTTPObject(
-            url: try endpoint.address(path),
+            url: try connection.url(path),
             headers: headers,
             client: HuggingFaceFileClient(
                 hub: self,
                 place: pinned,
                 file: file,
-                cache: file.sha256 == nil ? try endpoint.address(cache + HubURL.path(file.path.bytes)) : nil
+                cache: file.sha256 == nil ? try connection.url(cache + HubURL.path(file.path.bytes)) : nil
             ),
             location: pinned.location,
             ranges: ranges,
-            now: { [time] in time.wallSeconds() }
+            now: { [connection] in connection.time.wallSeconds() }
         )
     }
 
     // MARK: - Requests
 
-    /// Sends a request to the hub when its limits allow.
-    func send(_ request: HTTPRequest, _ kind: HubRates.Kind) async throws -> HTTPResponse {
-        while let wait = rates.withLock({ $0.admit(kind, now: time.now()) }) {
-            if rates.withLock({ $0.isNews(wait, now: time.now()) }) {
-                let more = token == nil ? "; with a token (HF_TOKEN) it is higher" : ""
-                onWait("\(endpoint.origin): its limit of requests is used up for \(wait.components.seconds) s\(more)")
-            }
-            try await time.sleep(for: wait)
-        }
-        do {
-            let response = try await client.send(request)
-            rates.withLock { $0.answered(kind, response.headers, now: time.now()) }
-            return response
-        } catch {
-            rates.withLock { $0.lost(kind) }
-            throw error
-        }
-    }
-
-    /// An answer of the API. Redirects within the hub are followed: a repository that was renamed answers with one.
+    /// An answer of the API.
     ///
     /// - Throws: what the hub's refusal means for `place`.
     func ask(_ first: HTTPRequest, _ place: HuggingFacePlace) async throws -> (body: [UInt8], headers: HTTPHeaders) {
-        var request = first
-        var hops = 0
-        while true {
-            for field in headers { request.headers[field.name] = field.value }
-            do {
-                let response = try await send(request, .api)
-                if response.status == 200 {
-                    return (try await response.collect(limit: HuggingFaceTree.pageLimit), response.headers)
-                }
-                response.body.cancel()
-                guard let next = try endpoint.next(response, from: request, hops: hops, place.location) else {
-                    throw error(response, place)
-                }
-                request.url = next
-                hops += 1
-            } catch {
-                throw SluiceError.remote(error, object: place.location)
-            }
-        }
+        try await connection.ask(
+            first,
+            place.location,
+            limit: HuggingFaceTree.pageLimit,
+            send: { request in
+                var request = request
+                for field in headers { request.headers[field.name] = field.value }
+                return try await connection.send(request, .api)
+            },
+            refusal: { error($0, place) }
+        )
     }
 
     /// What a refusal of the hub means for `place`.
@@ -134,7 +107,7 @@ package final class HuggingFaceHub: Sendable {
             place: place,
             page: page(place),
             hasToken: token != nil,
-            now: time.wallSeconds()
+            now: connection.time.wallSeconds()
         )
         .error
     }
@@ -145,7 +118,7 @@ package final class HuggingFaceHub: Sendable {
     /// The address of a listing's next page. The token goes along: only to the hub itself.
     func nextPage(_ headers: HTTPHeaders, _ pinned: HuggingFacePlace) throws -> HTTPURL? {
         guard let text = headers["Link"].flatMap({ LinkField.next($0) }) else { return nil }
-        guard let url = HTTPURL(text), endpoint.isOwn(url), url.userinfo == nil else {
+        guard let url = HTTPURL(text), connection.isOwn(url), url.userinfo == nil else {
             var error = HuggingFaceTree.bad(
                 pinned.location,
                 "the next page of the listing is at another place, \(Redact.location(text))"
@@ -185,6 +158,38 @@ package final class HuggingFaceHub: Sendable {
         case .file(let file): return file
         case .refused(_, let error): throw error
         case .directory, nil: return nil
+        }
+    }
+}
+
+extension HuggingFaceHub {
+    /// The file at a place; of a branch's, the commit is found when it is opened. Every answer on the way to its bytes has
+    /// to be of that commit and of that file.
+    func object(_ place: HuggingFacePlace) -> HubObject {
+        HubObject(location: place.location, host: endpoint.origin) { [self] in
+            guard !place.path.bytes.isEmpty else {
+                throw SluiceError(
+                    .usage,
+                    object: place.location,
+                    "it names a repository, not a file",
+                    remedy: "add the file's path; sluice ls \(place.location) shows what is there"
+                )
+            }
+            let pinned = place.at(try await commit(place), path: place.path)
+            guard let file = try await file(pinned) else {
+                throw SluiceError(
+                    .notFound,
+                    object: place.location,
+                    "the commit \(pinned.revision ?? "") has no such file",
+                    remedy: "see \(page(place)); a directory is copied with -r"
+                )
+            }
+            return HubObject.File(
+                size: file.size,
+                published: [file.published],
+                tag: file.tag,
+                address: try address(of: file, at: pinned)
+            )
         }
     }
 }

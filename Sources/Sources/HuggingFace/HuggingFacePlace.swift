@@ -36,7 +36,7 @@ struct HuggingFacePlace: Hashable, Sendable {
     init(_ rest: ObjectKey) throws(SluiceError) {
         let object = "hf://\(rest)"
         guard rest.losslessText != nil else { throw Self.refusal(object, "a name at the hub is UTF-8 text") }
-        var parts = Self.components(rest.bytes)
+        var parts = HubNames.components(rest.bytes)
         if parts.last == "" { parts.removeLast() }
         var kind = Kind.model
         if let first = parts.first, let named = Kind(rawValue: first), parts.count > 1 {
@@ -44,7 +44,7 @@ struct HuggingFacePlace: Hashable, Sendable {
             parts.removeFirst()
         }
         guard parts.count >= 2 else { throw Self.refusal(object, "write hf://ORG/NAME[@REVISION][/PATH]") }
-        let (name, written) = Self.cut(parts[1])
+        let (name, written) = HubNames.cut(parts[1], at: "@")
         var used = 2
         var revision: String?
         if let written {
@@ -52,7 +52,7 @@ struct HuggingFacePlace: Hashable, Sendable {
                 revision = "refs/\(parts[2])/\(parts[3])"
                 used = 4
             } else {
-                revision = Self.decoded(written)
+                revision = HubNames.decoded(written)
             }
             guard let revision, !revision.isEmpty else { throw Self.refusal(object, "after @ comes a revision") }
         }
@@ -63,7 +63,7 @@ struct HuggingFacePlace: Hashable, Sendable {
     ///
     /// Nil for any other address.
     init?(urlPath: String) {
-        var parts = Self.components(urlPath.utf8).filter { !$0.isEmpty }.map { Self.decoded($0) ?? "" }
+        var parts = HubNames.components(urlPath.utf8).filter { !$0.isEmpty }.map { HubNames.decoded($0) ?? "" }
         var kind = Kind.model
         if let first = parts.first, let named = Kind(rawValue: first), named != .model {
             kind = named
@@ -93,7 +93,7 @@ struct HuggingFacePlace: Hashable, Sendable {
         _ path: String,
         _ object: String
     ) throws(SluiceError) {
-        guard names.allSatisfy(Self.isName) else {
+        guard names.allSatisfy(HubNames.isName) else {
             throw Self.refusal(object, "a repository's name holds letters, digits, '-', '_' and '.'")
         }
         let key = ObjectKey(path)
@@ -123,41 +123,6 @@ struct HuggingFacePlace: Hashable, Sendable {
 
     static func isCommit(_ text: String) -> Bool {
         text.utf8.count == 40 && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
-    }
-
-    // MARK: - Pieces of text, cut as bytes: a mark and a combining accent behind it are one character
-
-    private static func components(_ bytes: some Collection<UInt8>) -> [String] {
-        bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map {
-            String(decoding: $0, as: UTF8.self)
-        }
-    }
-
-    /// What is before and what is behind the first `@`; nil without one.
-    private static func cut(_ text: String) -> (String, String?) {
-        let bytes = Array(text.utf8)
-        guard let at = bytes.firstIndex(of: UInt8(ascii: "@")) else { return (text, nil) }
-        return (
-            String(decoding: bytes[..<at], as: UTF8.self), String(decoding: bytes[(at + 1)...], as: UTF8.self)
-        )
-    }
-
-    private static func decoded(_ text: String) -> String? {
-        LocalPath.percentDecoded(Array(text.utf8)).flatMap { ObjectKey(bytes: $0).losslessText }
-    }
-
-    /// `ORG/NAME`.
-    static func isRepository(_ text: String) -> Bool {
-        let parts = components(text.utf8)
-        return parts.count == 2 && parts.allSatisfy(isName)
-    }
-
-    private static func isName(_ text: String) -> Bool {
-        let isPlain = text.utf8.allSatisfy { byte in
-            (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
-                || [UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: ".")].contains(byte)
-        }
-        return isPlain && !text.isEmpty && text.utf8.count <= 96 && text != "." && text != ".."
     }
 
     /// First components of addresses at the hub that are no owner's.

@@ -148,7 +148,7 @@ struct HuggingFaceRepository {
         else { throw HuggingFaceTree.bad(object, "the hub's answer names no commit") }
         commit = sha
         // A name leads to requests and to keys at sinks: one that is none is not taken.
-        name = form.id.flatMap { HuggingFacePlace.isRepository($0) ? $0 : nil }
+        name = form.id.flatMap { HubNames.isRepository($0) ? $0 : nil }
         identity = form._id.map { String(Printable.text($0).prefix(100)) }
         var about: [String: String] = [:]
         about["gated"] = form.gated?.text

@@ -24,7 +24,7 @@ package final class HuggingFaceSource: Source {
 
     /// A page or a file of the hub, as people paste its address; nil for any other address.
     package convenience init?(page url: HTTPURL, hub: HuggingFaceHub) {
-        guard let path = hub.endpoint.path(of: url), let place = HuggingFacePlace(urlPath: path) else { return nil }
+        guard let path = hub.path(of: url), let place = HuggingFacePlace(urlPath: path) else { return nil }
         self.init(place, hub: hub)
     }
 
@@ -43,7 +43,7 @@ package final class HuggingFaceSource: Source {
     }
 
     func retrying<R: Sendable>(_ body: () async throws -> R) async throws -> R {
-        try await hub.retrying.run(host: hub.endpoint.origin, object: location, body)
+        try await hub.connection.retry(location, body)
     }
 
     package func isSingleObject() async throws -> Bool {
@@ -56,7 +56,7 @@ package final class HuggingFaceSource: Source {
     package func object(_ relativeKey: ObjectKey) throws -> any SourceObject {
         let path = relativeKey.bytes.isEmpty ? place.path : below.appending(relativeKey)
         let known = commit.withLock { $0 } ?? place.revision
-        return HuggingFaceObject(HuggingFacePlace(place.kind, place.repository, revision: known, path: path), hub: hub)
+        return hub.object(HuggingFacePlace(place.kind, place.repository, revision: known, path: path))
     }
 
     private var below: ObjectKey { place.path.bytes.isEmpty ? place.path : place.path.appending(ObjectKey("/")) }

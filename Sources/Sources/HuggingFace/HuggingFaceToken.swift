@@ -10,8 +10,10 @@ package enum HuggingFaceToken {
     package static func find(_ environment: [String: String], read: (String) -> [UInt8]?) -> Secret? {
         let isDisabled = environment["HF_HUB_DISABLE_IMPLICIT_TOKEN"].map { truths.contains($0.uppercased()) }
         if isDisabled == true { return nil }
-        return HubToken.first(of: ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"], in: environment)
-            ?? path(environment).flatMap { HubToken.cleaned(read($0)) }
+        for name in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"] {
+            if let token = HubToken.cleaned(environment[name]?.utf8) { return token }
+        }
+        return path(environment).flatMap { HubToken.cleaned(read($0)) }
     }
 
     /// The hub that is asked: `HF_ENDPOINT`, or huggingface.co.

@@ -3,14 +3,14 @@ import SluiceBytes
 import SluicePipeline
 
 /// One file of a revision, as the hub's tree lists it.
-struct HuggingFaceFile: Hashable, Sendable {
-    let path: ObjectKey
-    let size: UInt64
+package struct HuggingFaceFile: Hashable, Sendable {
+    package let path: ObjectKey
+    package let size: UInt64
     /// Git's name of the file's bytes, or of its pointer's where `sha256` is given: a large file is a pointer in the
     /// repository.
-    let object: Digest
+    package let object: Digest
     /// Of the file's bytes, for those that the hub keeps beside the repository.
-    let sha256: Digest?
+    package let sha256: Digest?
 
     /// What the bytes have to match.
     var published: Digest { sha256 ?? object }
@@ -20,14 +20,14 @@ struct HuggingFaceFile: Hashable, Sendable {
 }
 
 /// What a page of a tree lists.
-enum HuggingFaceEntry: Sendable {
+package enum HuggingFaceEntry: Sendable {
     case file(HuggingFaceFile)
     /// With git's name of it, where the hub tells one.
     case directory(ObjectKey, Digest?)
     /// What no tree of git holds, or contradicts itself: this one cannot be had, the others can.
     case refused(ObjectKey, SluiceError)
 
-    var path: ObjectKey {
+    package var path: ObjectKey {
         switch self {
         case .file(let file): file.path
         case .directory(let path, _), .refused(let path, _): path
@@ -36,7 +36,7 @@ enum HuggingFaceEntry: Sendable {
 }
 
 /// Pages of `GET /api/models/ID/tree/COMMIT` and answers of `paths-info`: pure, and nothing is believed.
-enum HuggingFaceTree {
+package enum HuggingFaceTree {
     /// Far above what a page of a thousand entries takes.
     static let pageLimit = 32 << 20
 
@@ -57,7 +57,7 @@ enum HuggingFaceTree {
     /// The entries of a page; what is neither a file nor a directory (a submodule) is left out.
     ///
     /// - Throws: `.badAnswer` for what is no page: then nothing of it is known.
-    static func entries(_ json: [UInt8], _ object: String) throws(SluiceError) -> [HuggingFaceEntry] {
+    package static func entries(_ json: [UInt8], _ object: String) throws(SluiceError) -> [HuggingFaceEntry] {
         let entries: [Entry]
         do {
             entries = try JSONDecoder().decode([Entry].self, from: Data(json))
@@ -122,6 +122,6 @@ enum HuggingFaceTree {
     }
 
     static func bad(_ object: String, _ what: String, _ cause: String? = nil) -> SluiceError {
-        SluiceError(badHubAnswer: what, object: object, variable: "HF_ENDPOINT", cause: cause)
+        HubAnswer.bad(object, what, cause: cause, mirror: "HF_ENDPOINT")
     }
 }
