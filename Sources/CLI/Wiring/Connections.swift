@@ -13,8 +13,6 @@ final class Connections: Sendable {
     private struct State {
         var transports: [String: CurlTransport] = [:]
         var buckets: [BucketKey: S3Connection] = [:]
-        var huggingFaces: [String: HuggingFaceHub] = [:]
-        var civitAIs: [String: CivitAIHub] = [:]
         /// What is known of an endpoint holds for all its buckets.
         var endpoints: [String: S3EndpointState] = [:]
     }
@@ -28,8 +26,9 @@ final class Connections: Sendable {
     private let http: SessionSettings.HTTP
     private let verbose: Bool
     private let sockets: Int
-    private let resources: PipelineResources
-    private let environment: [String: String]
+    let resources: PipelineResources
+    let environment: [String: String]
+    let hubs = Mutex(Hubs())
     private let state = Mutex(State())
 
     init(
@@ -76,80 +75,6 @@ final class Connections: Sendable {
             remedy: "check the path given by --ca-file or AWS_CA_BUNDLE"
         )
     }
-
-    // MARK: - Hubs
-
-    /// The page or file of a hub that a pasted URL names; nil for every other URL.
-    func page(_ url: HTTPURL, caFile: String?) throws -> (any Source)? {
-        if let hub = huggingFaceAddress.url, RedirectPolicy.sameOrigin(url, hub) {
-            return HuggingFaceSource(page: url, hub: try huggingFace(caFile: caFile))
-        }
-        guard civitAIAddress.url != nil else { return nil }
-        return try CivitAISource(page: url, hub: try civitAI(caFile: caFile))
-    }
-
-    /// The Hugging Face hub that the environment names, with the user's token.
-    func huggingFace(caFile: String?) throws -> HuggingFaceHub {
-        if let known = state.withLock({ $0.huggingFaces[caFile ?? ""] }) { return known }
-        let made = HuggingFaceHub(
-            endpoint: try huggingFaceAddress.checked(),
-            token: HuggingFaceToken.find(environment) { (try? AWSEnvironment.readSmallFile($0)) ?? nil },
-            client: try transport(caFile: caFile),
-            retrying: Retrying(resources: resources),
-            time: resources.time,
-            onWait: { [events = resources.events] in events.publish(.warning($0)) }
-        )
-        return state.withLock { state in
-            let first = state.huggingFaces[caFile ?? ""] ?? made
-            state.huggingFaces[caFile ?? ""] = first
-            return first
-        }
-    }
-
-    /// CivitAI, or what the environment names in its place, with the user's token.
-    func civitAI(caFile: String?) throws -> CivitAIHub {
-        if let known = state.withLock({ $0.civitAIs[caFile ?? ""] }) { return known }
-        let made = CivitAIHub(
-            endpoint: try civitAIAddress.checked(),
-            token: CivitAISettings.token(environment),
-            client: try transport(caFile: caFile),
-            retrying: Retrying(resources: resources),
-            time: resources.time
-        )
-        return state.withLock { state in
-            let first = state.civitAIs[caFile ?? ""] ?? made
-            state.civitAIs[caFile ?? ""] = first
-            return first
-        }
-    }
-
-    private var huggingFaceAddress: HubAddress {
-        HubAddress(text: HuggingFaceToken.endpoint(environment), variable: "HF_ENDPOINT")
-    }
-
-    private var civitAIAddress: HubAddress {
-        HubAddress(text: CivitAISettings.endpoint(environment), variable: CivitAISettings.endpointVariable)
-    }
-
-    /// What the environment says of where a hub is.
-    private struct HubAddress {
-        let text: String
-        let variable: String
-
-        /// Nil if that is no address.
-        var url: HTTPURL? { HTTPURL(text).flatMap { $0.userinfo == nil && $0.query == nil ? $0 : nil } }
-
-        func checked() throws -> HTTPURL {
-            if let url { return url }
-            throw SluiceError(
-                .usage,
-                "the hub's address \(Redact.location(text)) is not an http(s) URL",
-                remedy: "check \(variable)"
-            )
-        }
-    }
-
-    // MARK: - S3
 
     /// A bucket at an endpoint; credentials as the AWS tools find them.
     func bucket(_ name: String, at endpoint: S3Endpoint, caFile: String?) throws -> S3Connection {

@@ -11,7 +11,7 @@ import Synchronization
 /// Sources and sinks under one set of a transfer's settings.
 final class Registries: Sendable {
     /// Schemes of sources that have a grammar of their own.
-    static let hubs: Set<String> = ["civitai", "hf"]
+    static let hubs: Set<String> = ["civitai", "hf", "modelscope", "ms", "ollama"]
     /// All of the program's own.
     static let own = hubs.union(["http", "https", "s3", "file", "cas", "urn", "-"])
     /// Whatever `SCHEME://REST` can be read from.
@@ -71,7 +71,9 @@ final class Registries: Sendable {
                     throw SluiceError(.usage, object: "\(location)", "not a URL that can be asked for")
                 }
                 // Who brings headers of their own wants that very URL.
-                if headers.count == 0, let page = try connections.page(url, caFile: settings.caFile) { return page }
+                if headers.count == 0, let page = try connections.hubPage(url, caFile: settings.caFile) {
+                    return page
+                }
                 return HTTPSource(
                     url: url,
                     headers: headers,
@@ -82,9 +84,8 @@ final class Registries: Sendable {
                 )
             }
         }
-        registry.register("hf") { location in
-            guard case .named(_, let rest) = location.kind else { throw Registries.misplaced(location) }
-            return try HuggingFaceSource(rest: rest, hub: try connections.huggingFace(caFile: settings.caFile))
+        registry.register("hf") {
+            try HuggingFaceSource(rest: try rest($0), hub: try connections.huggingFace(caFile: settings.caFile))
         }
         registry.register("civitai") { location in
             guard case .named(_, let rest) = location.kind else { throw Registries.misplaced(location) }
@@ -94,6 +95,12 @@ final class Registries: Sendable {
             guard case .urn(let name) = location.kind else { throw Registries.misplaced(location) }
             return try CivitAISource(air: name, hub: try connections.civitAI(caFile: settings.caFile))
         }
+        for scheme in ["ms", "modelscope"] {
+            registry.register(scheme) {
+                try ModelScopeSource(rest: try rest($0), hub: try connections.modelScope(caFile: settings.caFile))
+            }
+        }
+        registry.register("ollama") { try connections.ollama(caFile: settings.caFile).source(rest: try rest($0)) }
         registry.register("s3") { location in
             guard case .s3(let bucket, let key) = location.kind else { throw Registries.misplaced(location) }
             return S3Source(
@@ -137,6 +144,12 @@ final class Registries: Sendable {
     private static func storePath(_ location: Location) throws -> LocalPath {
         guard case .cas = location.kind, let path = location.localPath else { throw misplaced(location) }
         return path
+    }
+
+    /// What follows the scheme of a hub.
+    private static func rest(_ location: Location) throws -> ObjectKey {
+        guard case .named(_, let rest) = location.kind else { throw misplaced(location) }
+        return rest
     }
 
     private static func misplaced(_ location: Location) -> SluiceError {
