@@ -20,6 +20,10 @@ private let targets: [String: @Sendable ([UInt8]) -> Void] = [
     "civitai-version": civitAIVersion,
     "air-name": airName,
     "mirror-manifest": mirrorManifest,
+    "link-field": linkField,
+    "hugging-face-tree": huggingFaceTree,
+    "modelscope-tree": modelScopeTree,
+    "ollama-manifest": ollamaManifest,
 ]
 
 /// One program holds all targets; the environment tells which one runs.

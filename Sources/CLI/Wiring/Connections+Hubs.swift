@@ -44,7 +44,8 @@ extension Connections {
 
     /// CivitAI, with the user's token.
     func civitAI(caFile: String?) throws -> CivitAIHub {
-        try hub(\.civitAI, caFile, CivitAISettings.endpoint(environment), CivitAISettings.endpointVariable) { url, client in
+        let variable = CivitAISettings.endpointVariable
+        return try hub(\.civitAI, caFile, CivitAISettings.endpoint(environment), variable) { url, client in
             CivitAIHub(
                 endpoint: url,
                 token: CivitAISettings.token(environment),

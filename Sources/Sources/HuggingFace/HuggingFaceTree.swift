@@ -13,7 +13,7 @@ package struct HuggingFaceFile: Hashable, Sendable {
     package let sha256: Digest?
 
     /// What the bytes have to match.
-    var published: Digest { sha256 ?? object }
+    package var published: Digest { sha256 ?? object }
 
     /// What the hub calls the version: `X-Linked-ETag` or `ETag` of its answers.
     var tag: String { published.hex }
