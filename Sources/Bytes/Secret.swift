@@ -10,6 +10,24 @@ public struct Secret: Sendable, Hashable, CustomStringConvertible, CustomDebugSt
     /// The secret itself, for the one place that signs or sends it.
     public var exposed: String { value }
 
+    /// A text of somebody who was sent the secret, without it, and without its beginning where the text was cut off.
+    public func removed(from text: String) -> String {
+        let secret = Array(value.utf8)
+        var rest = Array(text.utf8)[...]
+        guard !secret.isEmpty else { return text }
+        var kept: [UInt8] = []
+        while let byte = rest.first {
+            if rest.starts(with: secret) || rest.count >= 8 && secret.starts(with: rest) {
+                kept += Array(description.utf8)
+                rest = rest.dropFirst(secret.count)
+            } else {
+                kept.append(byte)
+                rest = rest.dropFirst()
+            }
+        }
+        return String(decoding: kept, as: UTF8.self)
+    }
+
     /// Never the secret.
     public var description: String { "‹secret›" }
 

@@ -412,6 +412,7 @@ def test_a_corrupt_layer_leaves_no_record_of_a_mirror(sluice, ollama, repo, env,
     assert result.rc == 4 and model_of(repo)[7:] in result.err, str(result)
     found = content_of(sluice.work + "/out")
     assert blob(model_of(repo)) not in found and without_records(found) == found
+    assert MANIFEST not in found and len(found) > 1, "readers find the blobs by it: it comes last"
 
 
 # After a kill

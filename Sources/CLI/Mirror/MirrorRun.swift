@@ -19,27 +19,42 @@ struct MirrorRun: Sendable {
     func transfer(_ plans: [MirrorPlan]) async throws -> (RunReport, Outcomes) {
         let host = try look.source.object(ObjectKey("")).host
         var requests: [TransferRequest] = []
-        var wanted: [ObjectKey: [TransferRequest]] = [:]
+        // What names others comes when those are there.
+        var last: [(place: Int, request: TransferRequest)] = []
+        let naming = Set(tree.files.filter(\.namesOthers).map(\.path))
+        var wanted: [ObjectKey: [(place: Int, request: TransferRequest)]] = [:]
         var order: [ObjectKey] = []
-        for (place, plan) in zip(look.places, plans) {
+        for (number, (place, plan)) in zip(look.places, plans).enumerated() {
             // Two paths of the same bytes may be one blob.
             var known: Set<ObjectKey> = []
             for item in plan.moving where known.insert(item.key).inserted {
                 if let twin = item.twin {
-                    requests.append(try place.copy(item, of: twin, session))
+                    let copy = try place.copy(item, of: twin, session)
+                    if naming.contains(item.file.path) { last.append((number, copy)) } else { requests.append(copy) }
                     continue
                 }
                 if wanted[item.file.path] == nil { order.append(item.file.path) }
-                wanted[item.file.path, default: []].append(try place.request(item, host: host, fanOut: nil))
+                wanted[item.file.path, default: []].append((number, try place.request(item, host: host, fanOut: nil)))
             }
         }
         for (index, path) in order.enumerated() {
-            for var request in wanted[path] ?? [] {
+            for (number, var request) in wanted[path] ?? [] {
                 request.fanOut = look.places.count > 1 ? Int64(index + 1) : nil
-                requests.append(request)
+                if naming.contains(path) { last.append((number, request)) } else { requests.append(request) }
             }
         }
-        return try await run(requests, "mirror \(look.location) at \(look.revision.resolved)")
+        let title = "mirror \(look.location) at \(look.revision.resolved)"
+        var (report, outcomes) = try await run(requests, title)
+        if report.interrupted || last.isEmpty { return (report, outcomes) }
+        let whole = try plans.indices.filter { number in
+            try plans[number].moving.allSatisfy { item in
+                let target = try look.places[number].target.sink.target(item.key)
+                return naming.contains(item.file.path) || outcomes[ObjectKey(target.location)] != nil
+            }
+        }
+        let (lastReport, lastOutcomes) = try await run(last.filter { whole.contains($0.place) }.map(\.request), title)
+        report.merge(lastReport)
+        return (report, outcomes.merging(lastOutcomes) { $1 })
     }
 
     /// What follows the transfers at one place: checks, records, deletions. Nothing if not all has arrived.
@@ -103,7 +118,7 @@ struct MirrorRun: Sendable {
                 throw SluiceError(.internalFault, object: location, "the transfer ended without an outcome")
             }
             let sha256 =
-                if let known = outcome.sha256 ?? outcome.stored.recordedSHA256 { known } else {
+                if let known = outcome.sha256 { known } else {
                     try await digest(of: item.file, at: location)
                 }
             files.append(MirrorRun.file(item, outcome, sha256))

@@ -55,14 +55,24 @@ public struct SourceTree: Sendable {
         public var object: Digest?
         /// Opens the same version in another process.
         public var location: String
+        /// Whether readers find the other files by it: then it arrives after them.
+        public var namesOthers: Bool
 
         /// A file from its parts.
-        public init(path: ObjectKey, size: UInt64, published: [Digest], object: Digest? = nil, location: String) {
+        public init(
+            path: ObjectKey,
+            size: UInt64,
+            published: [Digest],
+            object: Digest? = nil,
+            location: String,
+            namesOthers: Bool = false
+        ) {
             self.path = path
             self.size = size
             self.published = published
             self.object = object
             self.location = location
+            self.namesOthers = namesOthers
         }
     }
 

@@ -36,6 +36,17 @@ enum HubAnswer {
         )
     }
 
+    /// An error in a hub's own words: it may repeat what it was sent.
+    static func without(_ secrets: [Secret?], _ error: SluiceError) -> SluiceError {
+        var error = error
+        for case let secret? in secrets {
+            error.message = secret.removed(from: error.message)
+            error.cause = error.cause.map(secret.removed)
+            error.remedy = error.remedy.map(secret.removed)
+        }
+        return error
+    }
+
     /// `W/"x"` and `"x"` are `x`.
     static func bare(_ tag: String) -> String {
         let bytes = Array(tag.utf8)

@@ -101,7 +101,7 @@ package final class HuggingFaceHub: Sendable {
 
     /// What a refusal of the hub means for `place`.
     func error(_ response: HTTPResponse, _ place: HuggingFacePlace) -> SluiceError {
-        HuggingFaceAnswer(
+        let answer = HuggingFaceAnswer(
             status: response.status,
             headers: response.headers,
             place: place,
@@ -109,7 +109,7 @@ package final class HuggingFaceHub: Sendable {
             hasToken: token != nil,
             now: connection.time.wallSeconds()
         )
-        .error
+        return HubAnswer.without([token], answer.error)
     }
 
     /// Pages of one listing; a thousand entries each.

@@ -142,7 +142,7 @@ package final class ModelScopeHub: Sendable {
     }
 
     func refused(_ status: Int, _ code: Int64, _ message: String, _ place: ModelScopePlace) -> SluiceError {
-        ModelScopeAnswer(
+        let answer = ModelScopeAnswer(
             status: status,
             code: code,
             message: message,
@@ -150,7 +150,7 @@ package final class ModelScopeHub: Sendable {
             page: page(place),
             hasToken: hasToken
         )
-        .error
+        return HubAnswer.without([token], answer.error)
     }
 
     private func remedy(_ place: ModelScopePlace) -> String {

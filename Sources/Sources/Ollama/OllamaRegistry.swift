@@ -189,7 +189,7 @@ package final class OllamaRegistry: Sendable {
         let refusal = (try? JSONDecoder().decode(Refusals.self, from: Data(body)))?.errors?.first
         let words = [refusal?.code, refusal?.message].compactMap { $0 }.joined(separator: ", ")
         error.cause = words.isEmpty ? nil : Printable.text(String(words.prefix(300)))
-        return error
+        return HubAnswer.without([key, state.withLock { $0.tokens[name.repository] }], error)
     }
 
     // MARK: - Files

@@ -92,6 +92,14 @@ extension OllamaSource: RevisionedSource {
     /// The digest of the manifest that the tag stands for now.
     package func revision(named requested: String?) async throws -> SourceRevision {
         let asked = try source(at: requested)
+        guard name.path.bytes.isEmpty else {
+            throw SluiceError(
+                .usage,
+                object: location,
+                "it names a part of a model, and a revision is all of it",
+                remedy: "give \(name.at(name.digest).location)"
+            )
+        }
         let manifest = try await asked.manifest()
         return SourceRevision(
             hub: "ollama",
@@ -114,15 +122,14 @@ extension OllamaSource: RevisionedSource {
                 remedy: "run the command again"
             )
         }
-        let start = HubListing.below(name.path)
-        let listing = HubListing(place: name.path) { asked.name.at(manifest.digest, path: $0).location }
         return SourceTree(
-            files: try asked.files(manifest).filter { $0.path == name.path || $0.path.hasPrefix(start) }.map { file in
+            files: asked.files(manifest).map { file in
                 SourceTree.File(
-                    path: try listing.relative(file.path),
+                    path: file.path,
                     size: file.size,
                     published: [file.digest],
-                    location: listing.location(file.path)
+                    location: asked.name.at(manifest.digest, path: file.path).location,
+                    namesOthers: file.path == asked.name.manifestPath
                 )
             },
             pages: [manifest.bytes]
