@@ -161,6 +161,26 @@ def test_a_part_of_a_repository_is_no_revision_but_a_selection_is(place, sluice,
     assert place("file").files() == {path: body for path, body in wanted(repo).items() if path.startswith(part)}
 
 
+def test_a_selection_of_nothing_is_an_error(sluice, repo, env):
+    for words in ([], ["-n"]):
+        result = sluice("mirror", *words, "--include", "*.jsn", "hf://org/m", "mirror/", env=env)
+        assert result.rc == 2 and "none of its" in result.err and "*.jsn" in result.err, str(result)
+    assert below(sluice.work) == {}
+
+
+def test_two_models_of_one_name_do_not_become_one_mirror(sluice, hugging_face, repo, env):
+    hugging_face.dataset("org/m").commit({"config.json": b"of the dataset"})
+    sources = ["hf://org/m", "hf://datasets/org/m"]
+    planned = sluice("mirror", "-n", *sources, "mix/", env=env)
+    assert planned.rc == 2 and "would both go to" in planned.err, str(planned)
+    result = sluice("mirror", *sources, "mix/", env=env)
+    assert result.rc == 1 and "is another model" in result.err, str(result)
+    assert below(sluice.work + "/mix/org/m")["config.json"] == wanted(repo)["config.json"]
+    result = sluice("mirror", "--overwrite", sources[1], "mix/org/m/", env=env)
+    assert result.rc == 1 and "is another model" in result.err, str(result)
+    assert below(sluice.work + "/mix/org/m")["config.json"] == wanted(repo)["config.json"]
+
+
 def test_a_flipped_byte_ends_without_a_manifest(place, sluice, hugging_face, repo, env):
     place = place("s3")
     hugging_face.fault("cdn", {"do": "corrupt", "at": 10 * MIB, "when": {"file": "model.safetensors"}})

@@ -56,10 +56,28 @@ struct MirrorPlace: Sendable {
             return
         }
         let manifest = try await reader.manifest(ref.current.manifest)
+        try MirrorPlace.refuseOther(manifest.source, than: revision, at: target.sink.location)
         // Whoever clears a cache does not know of the manifest.
         let isThere = cache?.has(manifest.source.resolved) ?? true
         self.manifest = isThere ? manifest : nil
         earlier = rules.deletes ? try await reader.manifests(ref.leftovers) : []
+    }
+
+    /// Another model's mirror is not added to. A renamed one keeps its identity.
+    private static func refuseOther(
+        _ kept: SourceRevision,
+        than revision: SourceRevision,
+        at place: String
+    ) throws(SluiceError) {
+        let isSame = kept.name == revision.name || kept.identity != nil && kept.identity == revision.identity
+        guard kept.hub != revision.hub || kept.kind != revision.kind || !isSame else { return }
+        throw SluiceError(
+            .exists,
+            object: place,
+            "it is a mirror of \(Printable.text(kept.name)) (\(kept.hub), \(kept.kind)), and \(revision.name) "
+                + "(\(revision.hub), \(revision.kind)) is another model",
+            remedy: "mirror it to another place"
+        )
     }
 
     /// Whether the target has this revision, whole or as far as it was selected.

@@ -40,19 +40,22 @@ struct MirrorWork: Sendable {
             presentation.report(error)
             shown.failures.insert(error.code)
         }
+        var taken = TakenPlaces()
         for source in sources {
             let looks = try await looks(at: source, session, note)
             var twins = targets.map { _ in MirrorTwins() }
             for look in looks {
-                if look.isDone {
-                    try show(current: look)
-                    continue
-                }
-                shown.isBehind = true
                 do {
+                    try taken.take(look)
+                    if look.isDone {
+                        try show(current: look)
+                        continue
+                    }
+                    shown.isBehind = true
                     let tree = try await look.source.tree(of: look.revision)
                     for (index, place) in look.places.enumerated() {
                         let plan = try place.plan(tree, twins: twins[index].adding(looks, at: index, for: place))
+                        try refuseNothing(plan, of: tree)
                         twins[index].promise(plan)
                         try show(plan, look, place, lists: !isCheck)
                     }
@@ -84,11 +87,13 @@ struct MirrorWork: Sendable {
             display.report(error)
             report.failures[error.code, default: 0] += 1
         }
+        var taken = TakenPlaces()
         for source in sources {
             let looks = try await looks(at: source, session, note)
             var twins = targets.map { _ in MirrorTwins() }
             for look in looks where !report.interrupted {
                 do {
+                    try taken.take(look)
                     let (part, written) = try await mirror(look, beside: looks, twins, session, display)
                     report.merge(part)
                     for (index, manifest) in written {
@@ -119,6 +124,7 @@ struct MirrorWork: Sendable {
         let plans = try look.places.enumerated().map { index, place in
             try place.plan(tree, twins: twins[index].adding(looks, at: index, for: place))
         }
+        for plan in plans { try refuseNothing(plan, of: tree) }
         let run = MirrorRun(work: self, session: session, display: display, look: look, tree: tree)
         var (report, outcomes) = try await run.transfer(plans)
         var written: [Int: MirrorManifest] = [:]
@@ -135,6 +141,16 @@ struct MirrorWork: Sendable {
             }
         }
         return (report, written)
+    }
+
+    /// A pattern with a slip in it must not look like a mirror.
+    private func refuseNothing(_ plan: MirrorPlan, of tree: SourceTree) throws {
+        guard plan.items.isEmpty, !tree.files.isEmpty else { return }
+        throw SluiceError(
+            .usage,
+            "none of its \(tree.files.count) files is selected by \(rules.selection)",
+            remedy: "see what there is with sluice ls -r; /NAME is a file at the top, NAME/** all below a directory"
+        )
     }
 
     // MARK: - Looking

@@ -14,7 +14,7 @@ extension HuggingFaceSource: RevisionedSource {
                 .usage,
                 object: location,
                 "it names a part of a repository, and a revision is all of it",
-                remedy: "give \(asked.location), with --include '/\(place.path)' or --include '/\(place.path)/**'"
+                remedy: "give \(asked.location), with --include '/\(place.path)', or '/\(place.path)/**' for a directory"
             )
         }
         // Not `blobs`: that answers with every file.
