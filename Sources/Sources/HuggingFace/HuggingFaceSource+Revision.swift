@@ -14,7 +14,7 @@ extension HuggingFaceSource: RevisionedSource {
                 .usage,
                 object: location,
                 "it names a part of a repository, and a revision is all of it",
-                remedy: "give \(asked.location), with --include '/\(place.path)', or '/\(place.path)/**' for a directory"
+                remedy: "give \(asked.location), with --include '/\(place.path)', or '/\(place.path)/**'"
             )
         }
         // Not `blobs`: that answers with every file.
