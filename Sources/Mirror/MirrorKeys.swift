@@ -40,7 +40,15 @@ package enum MirrorKeys {
     ///
     /// - Parameter isKept: whether the sink takes that key.
     package static func plain(_ path: ObjectKey, isKept: (ObjectKey) -> Bool) -> ObjectKey {
-        path.hasPrefix(records) || !isKept(path) ? stand(in: path) : path
+        looksLikeRecords(path) || !isKept(path) ? stand(in: path) : path
+    }
+
+    /// At whatever depth: a repository must not bring the records of a mirror, its own or that of another model below the
+    /// same place. Some file systems do not tell `.SLUICE` from it.
+    private static func looksLikeRecords(_ path: ObjectKey) -> Bool {
+        path.bytes.split(separator: UInt8(ascii: "/")).contains { component in
+            String(decoding: component, as: UTF8.self).lowercased() == ".sluice"
+        }
     }
 }
 

@@ -161,6 +161,34 @@ def test_a_part_of_a_repository_is_no_revision_but_a_selection_is(place, sluice,
     assert place("file").files() == {path: body for path, body in wanted(repo).items() if path.startswith(part)}
 
 
+def test_a_repository_brings_no_records_of_another_mirror(place, sluice, hugging_face, env):
+    evil = {"org/good/.sluice/refs/main.json": b"{}", "x/.SLUICE/y": b"1", ".sluice": b"2", "org/good/config.json": b"3"}
+    evil_repo = hugging_face.model("evil/m")
+    evil_repo.commit(evil)
+    sluice.ok("mirror", "hf://evil/m", "mirror/", env=env)
+    found = below(sluice.work + "/mirror")
+    assert [path for path in found if ".sluice" in path.lower() and not path.startswith(".sluice/")] == []
+    assert place("file").files() == {path: file.bytes() for path, file in evil_repo.resolve("main").files.items()}
+
+
+def test_deletion_follows_no_link_and_takes_nothing_that_somebody_wrote(sluice, repo, env):
+    sluice.ok("mirror", "hf://org/m", "mirror/", env=env)
+    os.makedirs(f"{sluice.work}/outside/deep")
+    for name in ("config.json", "Config.json"):
+        with open(f"{sluice.work}/outside/deep/{name}", "w") as file:
+            file.write("precious")
+    os.rename(f"{sluice.work}/mirror/sub", f"{sluice.work}/moved")
+    os.symlink("../outside", f"{sluice.work}/mirror/sub")
+    with open(f"{sluice.work}/mirror/a b+c%20#?.txt", "w") as file:
+        file.write("own")
+    repo.commit({"sub/deep/config.json": None, "a b+c%20#?.txt": None, "empty": None})
+    result = sluice("mirror", "--delete", "hf://org/m", "mirror/", env=env)
+    assert result.rc == 1 and "not deleted" in result.err, str(result)
+    assert below(sluice.work + "/outside") == {"deep/config.json": b"precious", "deep/Config.json": b"precious"}
+    found = below(sluice.work + "/mirror")
+    assert found["a b+c%20#?.txt"] == b"own" and "empty" not in found
+
+
 def test_a_selection_of_nothing_is_an_error(sluice, repo, env):
     for words in ([], ["-n"]):
         result = sluice("mirror", *words, "--include", "*.jsn", "hf://org/m", "mirror/", env=env)

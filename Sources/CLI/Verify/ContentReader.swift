@@ -98,11 +98,10 @@ struct ContentReader: Sendable {
         guard let local = object as? any LocalFileObject else { return info.pin }
         do {
             let status = try local.openFile(info).status()
-            return .file(
-                device: status.device,
-                inode: status.inode,
-                size: status.size,
-                modified: status.modified
+            // Whoever writes can put the time of writing back, and not that of the change.
+            return .version(
+                "\(status.device):\(status.inode):\(status.changed)",
+                etag: "\(status.size):\(status.modified)"
             )
         } catch let failure as SystemFailure {
             throw SluiceError(failure, "look at the file", object: object.location)

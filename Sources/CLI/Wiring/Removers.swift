@@ -63,15 +63,34 @@ struct FileRemover: ObjectRemover {
 
     func remove(_ entries: [SourceEntry]) async throws -> [SluiceError] {
         entries.compactMap { entry in
-            guard let path = LocalPath(entry.location) else {
-                return SluiceError(.internalFault, object: entry.location, "a listed file has no path")
+            do throws(SluiceError) {
+                try FileRemover.remove(entry)
+                return nil
+            } catch {
+                return error
             }
-            let status = (path.bytes.map { CChar(bitPattern: $0) } + [0]).withUnsafeBufferPointer { bytes in
-                bytes.baseAddress.map { unlink($0) } ?? -1
-            }
-            guard status != 0, errno != ENOENT else { return nil }
-            let reason = String(cString: strerror(errno))
-            return SluiceError(.fileSystem, object: entry.location, "it cannot be removed: \(reason)")
+        }
+    }
+
+    /// The directory that the user named is his; below it no link is followed, as nothing is written through one.
+    private static func remove(_ entry: SourceEntry) throws(SluiceError) {
+        guard let path = LocalPath(entry.location) else {
+            throw SluiceError(.internalFault, object: entry.location, "a listed file has no path")
+        }
+        let below = entry.relativeKey.bytes
+        let isBelow = !below.isEmpty && path.bytes.count > below.count && path.bytes.suffix(below.count) == below[...]
+        let base = isBelow ? LocalPath(Array(path.bytes.dropLast(below.count))) : path.parent
+        let names = isBelow ? below.split(separator: UInt8(ascii: "/")).map(Array.init) : [path.baseName]
+        guard let name = names.last else {
+            throw SluiceError(.internalFault, object: entry.location, "a listed file has no directory")
+        }
+        let root = DirectoryRoot(base) { (_) throws(SystemFailure) in }
+        guard let directory = try root.directory(names.dropLast(), creating: false) else { return }
+        do {
+            try directory.unlink(name)
+        } catch {
+            if error.number == ENOENT { return }
+            throw SluiceError(.fileSystem, object: entry.location, "it cannot be removed: \(error.reason)")
         }
     }
 }
