@@ -29,7 +29,7 @@ def locations(api, commit):
         asked, commit_field = f"/org/m/resolve/{commit.sha}/{path}", f"add_header X-Repo-Commit {commit.sha};"
         if file.lfs:
             lines.append(f"location = {asked} {{ {commit_field} add_header X-Linked-Size {file.size}; "
-                         f"add_header X-Linked-ETag '\"{file.etag}\"'; return 302 $scheme://$http_host/cdn/{path}; }}")
+                         f"add_header X-Linked-ETag '\"{file.etag}\"'; return 302 $scheme://localhost:$server_port/cdn/{path}; }}")
             lines.append(f"location = /cdn/{path} {{ add_header ETag '\"{file.etag}\"'; try_files /{path} =404; }}")
             continue
         cached = f"/api/resolve-cache/models/org/m/{commit.sha}/{path}"
