@@ -47,7 +47,7 @@ package struct VerifyLog: Sendable, Hashable {
         let lines = bytes[..<last].split(separator: newline)
         guard let first = lines.first, let head = try? JSONDecoder().decode(Head.self, from: Data(first)),
             head.format == VerifyLog.format, head.version == VerifyLog.version, head.location == location,
-            head.manifest == manifest.hex, head.begun > 0, head.begun <= now, now - head.begun <= VerifyLog.longest
+            head.manifest == manifest.hex, head.begun >= 0, head.begun <= now, now - head.begun <= VerifyLog.longest
         else { return nil }
         self.init(location: location, manifest: manifest, begun: head.begun)
         for line in lines.dropFirst() {
