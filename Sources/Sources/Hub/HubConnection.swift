@@ -9,7 +9,7 @@ import Synchronization
 /// Every request is sent once; who has a transfer to run or a listing to make tries again.
 final class HubConnection: Sendable {
     let client: any HTTPClient
-    let endpoint: HTTPURL
+    let endpoint: HubEndpoint
     let retrying: Retrying
     let time: any TimeSource
     private let hint: String
@@ -20,7 +20,7 @@ final class HubConnection: Sendable {
     ///   - hint: how the limits become higher, for who waits for them.
     ///   - onWait: told why nothing moves, when the hub's limits are used up for a while.
     init(
-        endpoint: HTTPURL,
+        endpoint: HubEndpoint,
         client: any HTTPClient,
         retrying: Retrying,
         time: any TimeSource,
@@ -33,31 +33,6 @@ final class HubConnection: Sendable {
         self.time = time
         self.hint = hint
         self.onWait = onWait
-    }
-
-    // MARK: - Addresses
-
-    func isOwn(_ url: HTTPURL) -> Bool { RedirectPolicy.sameOrigin(url, endpoint) }
-
-    /// The address without a `/` at its end.
-    var base: String {
-        var path = endpoint.path[...]
-        while path.hasSuffix("/") { path = path.dropLast() }
-        return endpoint.origin + path
-    }
-
-    /// What follows the hub's address in one of its own; nil for any other. A mirror may be below a path.
-    func path(of url: HTTPURL) -> String? {
-        let start = base.dropFirst(endpoint.origin.count)
-        guard url.userinfo == nil, isOwn(url), url.path.hasPrefix(start) else { return nil }
-        return String(url.path.dropFirst(start.count))
-    }
-
-    func url(_ path: String) throws(SluiceError) -> HTTPURL {
-        guard let url = HTTPURL(base + path) else {
-            throw SluiceError(.usage, object: "\(endpoint)", "no address can be made of \(Printable.text(path))")
-        }
-        return url
     }
 
     // MARK: - Requests
@@ -103,7 +78,7 @@ final class HubConnection: Sendable {
                 let response = try await send(request)
                 if response.status == 200 { return (try await response.collect(limit: limit), response.headers) }
                 defer { response.body.cancel() }
-                guard let url = try next(response, from: request, hops: hops, object) else {
+                guard let url = try endpoint.next(response, from: request, hops: hops, object) else {
                     throw await refusal(response)
                 }
                 request.url = url
@@ -111,29 +86,6 @@ final class HubConnection: Sendable {
             } catch {
                 throw SluiceError.remote(error, object: object)
             }
-        }
-    }
-
-    /// Where a redirect leads; nil if the answer is none.
-    private func next(
-        _ response: HTTPResponse,
-        from request: HTTPRequest,
-        hops: Int,
-        _ object: String
-    ) throws -> HTTPURL? {
-        let decision = RedirectPolicy.decide(
-            method: request.method,
-            url: request.url,
-            status: response.status,
-            headers: response.headers,
-            hops: hops
-        )
-        switch decision {
-        case .final: return nil
-        case .follow(let url, sameOrigin: true): return url
-        case .follow(let url, sameOrigin: false):
-            throw HubAnswer.bad(object, "the hub's API redirects to another origin, \(url.origin)")
-        case .refuse(let reason): throw HubAnswer.bad(object, reason.rawValue)
         }
     }
 }

@@ -58,22 +58,6 @@ struct HubEndpoint: Sendable {
     }
 
     func bad(_ object: String, _ what: String, _ cause: String? = nil) -> SluiceError {
-        SluiceError(badHubAnswer: what, object: object, variable: variable, cause: cause)
-    }
-}
-
-extension SluiceError {
-    /// An answer of a hub that cannot be what was asked for.
-    ///
-    /// - Parameter variable: of the environment, which names the hub.
-    init(badHubAnswer what: String, object: String, variable: String, cause: String? = nil) {
-        self.init(
-            .badAnswer,
-            object: object,
-            what,
-            remedy: "try again later; a mirror of the hub (\(variable)) may not serve all that is needed",
-            retry: .backoff,
-            cause: cause.map { Printable.text(String($0.prefix(200))) }
-        )
+        HubAnswer.bad(object, what, cause: cause, mirror: variable)
     }
 }

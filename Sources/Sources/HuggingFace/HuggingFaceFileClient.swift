@@ -13,7 +13,7 @@ struct HuggingFaceFileClient: HTTPClient {
     let cache: HTTPURL?
 
     func send(_ request: HTTPRequest) async throws -> HTTPResponse {
-        guard hub.connection.isOwn(request.url) else { return try await hub.connection.client.send(request) }
+        guard hub.connection.endpoint.isOwn(request.url) else { return try await hub.connection.client.send(request) }
         if let cache, hub.shortcut.isOpen, request.url.path != cache.path {
             var direct = request
             direct.url = cache

@@ -26,7 +26,7 @@ package final class HuggingFaceHub: Sendable {
     ) {
         self.token = token
         connection = HubConnection(
-            endpoint: endpoint,
+            endpoint: HubEndpoint(url: endpoint, variable: "HF_ENDPOINT"),
             client: client,
             retrying: retrying,
             time: time,
@@ -36,7 +36,7 @@ package final class HuggingFaceHub: Sendable {
         files = HuggingFaceFiles(time: time)
     }
 
-    var endpoint: HTTPURL { connection.endpoint }
+    var endpoint: HTTPURL { connection.endpoint.url }
 
     private var headers: HTTPHeaders {
         guard let token else { return [:] }
@@ -46,10 +46,12 @@ package final class HuggingFaceHub: Sendable {
     // MARK: - Addresses
 
     /// What follows the hub's address in one of its own; nil for any other. A mirror may be below a path.
-    package func path(of url: HTTPURL) -> String? { connection.path(of: url) }
+    package func path(of url: HTTPURL) -> String? { connection.endpoint.path(of: url) }
 
     /// A page for people.
-    func page(_ place: HuggingFacePlace) -> String { "\(connection.base)/\(place.kind.prefix)\(place.repository)" }
+    func page(_ place: HuggingFacePlace) -> String {
+        "\(connection.endpoint.base)/\(place.kind.prefix)\(place.repository)"
+    }
 
     /// An address of the API: `what` of the revision, and of the path where one is given.
     func api(_ what: String, _ place: HuggingFacePlace, path: ObjectKey? = nil, query: String = "")
@@ -57,7 +59,8 @@ package final class HuggingFaceHub: Sendable {
     {
         let revision = HubURL.component((place.revision ?? "main").utf8)
         let below = path.map { $0.bytes.isEmpty ? "" : "/" + HubURL.component($0.bytes) } ?? ""
-        return try connection.url("/api/\(place.kind.rawValue)/\(place.repository)/\(what)/\(revision)\(below)\(query)")
+        let repository = "/api/\(place.kind.rawValue)/\(place.repository)"
+        return try connection.endpoint.address("\(repository)/\(what)/\(revision)\(below)\(query)")
     }
 
     /// Where the bytes of a file are asked for.
@@ -66,13 +69,13 @@ package final class HuggingFaceHub: Sendable {
         let path = "/\(pinned.kind.prefix)\(pinned.repository)/resolve/\(revision)/\(HubURL.path(file.path.bytes))"
         let cache = "/api/resolve-cache/\(pinned.kind.rawValue)/\(pinned.repository)/\(revision)/"
         return HTTPObject(
-            url: try connection.url(path),
+            url: try connection.endpoint.address(path),
             headers: headers,
             client: HuggingFaceFileClient(
                 hub: self,
                 place: pinned,
                 file: file,
-                cache: file.sha256 == nil ? try connection.url(cache + HubURL.path(file.path.bytes)) : nil
+                cache: file.sha256 == nil ? try connection.endpoint.address(cache + HubURL.path(file.path.bytes)) : nil
             ),
             location: pinned.location,
             ranges: ranges,
@@ -118,7 +121,7 @@ package final class HuggingFaceHub: Sendable {
     /// The address of a listing's next page. The token goes along: only to the hub itself.
     func nextPage(_ headers: HTTPHeaders, _ pinned: HuggingFacePlace) throws -> HTTPURL? {
         guard let text = headers["Link"].flatMap({ LinkField.next($0) }) else { return nil }
-        guard let url = HTTPURL(text), connection.isOwn(url), url.userinfo == nil else {
+        guard let url = HTTPURL(text), connection.endpoint.isOwn(url), url.userinfo == nil else {
             var error = HuggingFaceTree.bad(
                 pinned.location,
                 "the next page of the listing is at another place, \(Redact.location(text))"

@@ -10,7 +10,7 @@ struct ModelScopeFileClient: HTTPClient {
     let content: ModelScopePlace.Content
 
     func send(_ request: HTTPRequest) async throws -> HTTPResponse {
-        let isOwn = hub.connection.isOwn(request.url)
+        let isOwn = hub.connection.endpoint.isOwn(request.url)
         let response =
             isOwn
             ? try await hub.connection.send(request, .resolve) : try await hub.connection.client.send(request)

@@ -30,7 +30,7 @@ package final class ModelScopeHub: Sendable {
     ) {
         self.token = token
         connection = HubConnection(
-            endpoint: endpoint,
+            endpoint: HubEndpoint(url: endpoint, variable: "MODELSCOPE_ENDPOINT"),
             client: client,
             retrying: retrying,
             time: time,
@@ -48,9 +48,9 @@ package final class ModelScopeHub: Sendable {
 
     /// What a pasted address names; nil if it is none of this hub's. `www.` in front changes nothing.
     package func place(of url: HTTPURL) -> ObjectKey? {
-        var path = connection.path(of: url)
-        if path == nil, url.userinfo == nil, url.host == "www." + connection.endpoint.host,
-            url.scheme == connection.endpoint.scheme, url.port == connection.endpoint.port
+        var path = connection.endpoint.path(of: url)
+        if path == nil, url.userinfo == nil, url.host == "www." + connection.endpoint.url.host,
+            url.scheme == connection.endpoint.url.scheme, url.port == connection.endpoint.url.port
         {
             path = url.path
         }
@@ -60,7 +60,7 @@ package final class ModelScopeHub: Sendable {
 
     /// A page for people.
     func page(_ place: ModelScopePlace) -> String {
-        "\(connection.base)/\(place.kind.rawValue)/\(place.repository)"
+        "\(connection.endpoint.base)/\(place.kind.rawValue)/\(place.repository)"
     }
 
     private func api(
@@ -70,7 +70,7 @@ package final class ModelScopeHub: Sendable {
     ) throws(SluiceError) -> HTTPURL {
         let query = fields.map { "\($0)=\(HubURL.component($1.utf8))" }.joined(separator: "&")
         let below = what.isEmpty ? "" : "/" + what
-        return try connection.url(
+        return try connection.endpoint.address(
             "/api/v1/\(place.kind.rawValue)/\(place.repository)\(below)\(query.isEmpty ? "" : "?" + query)"
         )
     }

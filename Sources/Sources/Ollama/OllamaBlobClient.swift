@@ -9,7 +9,9 @@ struct OllamaBlobClient: HTTPClient {
     let layer: OllamaManifest.Layer
 
     func send(_ request: HTTPRequest) async throws -> HTTPResponse {
-        guard registry.connection.isOwn(request.url) else { return try await registry.connection.client.send(request) }
+        guard registry.connection.endpoint.isOwn(request.url) else {
+            return try await registry.connection.client.send(request)
+        }
         let response = try await registry.send(request, .resolve, name)
         do {
             // 416 is decided by size and digest.

@@ -36,7 +36,7 @@ package final class OllamaRegistry: Sendable {
     ) {
         self.key = key
         connection = HubConnection(
-            endpoint: endpoint,
+            endpoint: HubEndpoint(url: endpoint, variable: "OLLAMA_REGISTRY"),
             client: client,
             retrying: retrying,
             time: time,
@@ -73,7 +73,7 @@ package final class OllamaRegistry: Sendable {
     }
 
     private func token(_ challenge: OllamaChallenge, _ name: OllamaName) async throws -> Secret {
-        guard let url = challenge.address(at: connection.endpoint) else {
+        guard let url = challenge.address(at: connection.endpoint.url) else {
             throw SluiceError(
                 .notAuthorised,
                 object: name.location,
@@ -118,7 +118,8 @@ package final class OllamaRegistry: Sendable {
     }
 
     private func fetch(_ name: OllamaName) async throws -> OllamaManifest {
-        var request = HTTPRequest("GET", try connection.url("/v2/\(name.repository)/manifests/\(name.tag)"))
+        let address = try connection.endpoint.address("/v2/\(name.repository)/manifests/\(name.tag)")
+        var request = HTTPRequest("GET", address)
         request.headers["Accept"] = OllamaRegistry.accepted
         let (bytes, headers) = try await connection.ask(
             request,
@@ -226,7 +227,7 @@ package final class OllamaRegistry: Sendable {
 
     private func address(of layer: OllamaManifest.Layer, in name: OllamaName) throws(SluiceError) -> HTTPObject {
         HTTPObject(
-            url: try connection.url("/v2/\(name.repository)/blobs/\(layer.digest)"),
+            url: try connection.endpoint.address("/v2/\(name.repository)/blobs/\(layer.digest)"),
             headers: [:],
             client: OllamaBlobClient(registry: self, name: name, layer: layer),
             location: name.location,
