@@ -176,6 +176,23 @@ import Testing
         #expect(try fixture.paths().allSatisfy { !$0.hasPrefix("leases/") && !$0.hasPrefix("tmp/") })
     }
 
+    @Test func `what this process published or read is not read again to be merged`() throws {
+        let other = try StoreWriter(ContentStore.open(fixture.path, fixture.healthy), tool: "other")
+        try other.put("theirs", pool: fixture.pool)
+        #expect(try other.commit(Manifest(name, [file("theirs", "theirs")])) == .committed)
+        for number in 1...3 { _ = try run([addition("f\(number)", "one")])[0].get() }
+        let before = opened()
+        let merged = try share.writer().merge(name, known: share.tree(name).small)
+        #expect(merged?.whole.files.count == 4 && merged?.replaced.count == 4)
+        // Each is opened once, to see that none has gone meanwhile, and none is read.
+        #expect(opened() - before == 4)
+        #expect(try share.store.tree(name)?.files.count == 4)
+    }
+
+    private func opened() -> Int {
+        fixture.operations.calls.count { $0.kind == .open && $0.path.hasPrefix("refs/") }
+    }
+
     @Test func `a merge that another host's removal overtakes brings nothing back`() throws {
         for path in ["f1", "f2"] { _ = try run([addition(path, "one")])[0].get() }
         let other = try StoreWriter(ContentStore.open(fixture.path, fixture.healthy), tool: "other")

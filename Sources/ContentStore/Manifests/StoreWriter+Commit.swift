@@ -9,6 +9,11 @@ package enum CommitOutcome: Hashable, Sendable {
     case missing([Digest])
 }
 
+/// Blobs that a manifest names and the store does not have.
+struct MissingBlobs: Error {
+    let blobs: [Digest]
+}
+
 extension StoreWriter {
     /// Publishes a manifest once all of its blobs are there, and proves afterwards that they still are.
     ///
@@ -17,22 +22,27 @@ extension StoreWriter {
     ///
     /// - Parameter branch: a head to point to the manifest, at the end.
     package func commit(_ manifest: Manifest, branch: String? = nil) throws(SluiceError) -> CommitOutcome {
+        if case .failure(let missing) = try commitFile(manifest) { return .missing(missing.blobs) }
+        if let branch { try point(branch, to: manifest.name) }
+        return .committed
+    }
+
+    /// The same without a head; the name of the manifest's file.
+    func commitFile(_ manifest: Manifest) throws(SluiceError) -> Result<ManifestFileName, MissingBlobs> {
         var attempts = 0
         while true {
             try renew()
             let lapses = lapses
             let missing = try prepare(manifest)
-            if !missing.isEmpty { return .missing(missing) }
+            if !missing.isEmpty { return .failure(MissingBlobs(blobs: missing)) }
             if let lapses, lapses == self.lapses { break }
             // A process that slept here for longer than its lease knows nothing any more.
             attempts += 1
             if attempts == 3 { throw tooSlow(manifest) }
         }
-        try publish(manifest)
+        let file = try publish(manifest)
         let missing = try missing(manifest)
-        if !missing.isEmpty { return .missing(missing) }
-        if let branch { try point(branch, to: manifest.name) }
-        return .committed
+        return missing.isEmpty ? .success(file) : .failure(MissingBlobs(blobs: missing))
     }
 
     /// Pins the blobs, opens each, and makes their names durable, whoever linked them. Returns what is missing.

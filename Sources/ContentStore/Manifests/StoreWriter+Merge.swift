@@ -15,12 +15,13 @@ extension StoreWriter {
     /// Safe beside writers and collections: the one is durable before any of the many goes, and a manifest that comes
     /// meanwhile is not touched. Blobs are not looked at, since nothing is referred to that was not before.
     ///
+    /// - Parameter known: manifests that were read before, by the names of their files; they never change.
     /// - Returns: nil if there was at most one, or another was first.
     @discardableResult
-    func merge(_ name: RevisionName) throws(SluiceError) -> MergedManifests? {
+    func merge(_ name: RevisionName, known: [StoreName: Manifest] = [:]) throws(SluiceError) -> MergedManifests? {
         try store.checkWritable()
         guard let directory = try store.manifestDirectory(name) else { return nil }
-        let found = try readAll(name, in: directory)
+        let found = try readAll(name, in: directory, known: known)
         guard found.count > 1, let tree = Tree(name, found.map(\.manifest)) else { return nil }
         let whole = try Manifest(name, tree.files)
         let old = found.map(\.file)
@@ -105,10 +106,12 @@ extension StoreWriter {
 
     private func readAll(
         _ name: RevisionName,
-        in directory: StoreDirectory
+        in directory: StoreDirectory,
+        known: [StoreName: Manifest] = [:]
     ) throws(SluiceError) -> [(file: ManifestFileName, manifest: Manifest)] {
         try store.members(of: directory) { (file) throws(SluiceError) -> (ManifestFileName, Manifest)?? in
             guard let parsed = ManifestFileName(file), parsed.revision == name.revisionName else { return .some(nil) }
+            if let manifest = known[file] { return .some((parsed, manifest)) }
             return try store.manifest(name, parsed, in: directory).map { .some((parsed, $0)) }
         }.compactMap { $0 }
     }

@@ -6,12 +6,18 @@ import Synchronization
 /// the change of their directory.
 package final class KnownTree: Sendable {
     private struct State {
-        var seen: Set<ManifestFileName> = []
+        /// The manifests that were read, by the names of their files.
+        var seen: [StoreName: ManifestFileName] = [:]
+        /// Those of them that are small enough to be kept whole.
+        var small: [StoreName: Manifest] = [:]
         var files: [ObjectKey: Manifest.File] = [:]
         /// The directory when it was last listed.
         var listed: FileStatus?
         var wasAddedTo = false
     }
+
+    /// Most files of a manifest that is kept whole.
+    private static let fewFiles = 1_000
 
     package let name: RevisionName
     private let store: ContentStore
@@ -27,6 +33,9 @@ package final class KnownTree: Sendable {
 
     /// How many manifests it has, as far as is known.
     var manifests: Int { state.withLock { $0.seen.count } }
+
+    /// Those of its manifests that need not be read again to be merged, by the names of their files.
+    var small: [StoreName: Manifest] { state.withLock { $0.small } }
 
     /// The file of a path; nil if the tree has none. Only a hint where another host writes at the same moment: what is
     /// added is looked at again.
@@ -51,8 +60,8 @@ package final class KnownTree: Sendable {
         if !always, state.withLock({ $0.listed == now }) { return }
         let known = state.withLock { $0.seen }
         let found = try store.members(of: directory) { (file) throws(SluiceError) -> (ManifestFileName, Manifest?)?? in
+            if let parsed = known[file] { return .some((parsed, nil)) }
             guard let parsed = ManifestFileName(file), parsed.revision == name.revisionName else { return .some(nil) }
-            if known.contains(parsed) { return .some((parsed, nil)) }
             return try store.manifest(name, parsed, in: directory).map { .some((parsed, $0)) }
         }.compactMap { $0 }
         try adopt(found, known, in: directory, listed: now)
@@ -60,39 +69,50 @@ package final class KnownTree: Sendable {
 
     private func adopt(
         _ found: [(ManifestFileName, Manifest?)],
-        _ known: Set<ManifestFileName>,
+        _ known: [StoreName: ManifestFileName],
         in directory: StoreDirectory,
         listed: FileStatus
     ) throws(SluiceError) {
         // One that is gone may have been merged, or taken away with its files: the others are read anew.
-        let isShrunk = !known.isSubset(of: found.map(\.0))
-        var manifests = found.compactMap(\.1)
+        let isShrunk = found.count(where: { $0.1 == nil }) < known.count
+        var manifests = found.compactMap { (file, manifest) in manifest.map { (file.name, $0) } }
         if isShrunk {
             for (file, manifest) in found where manifest == nil {
-                if let again = try store.manifest(name, file, in: directory) { manifests.append(again) }
+                if let again = try store.manifest(name, file, in: directory) { manifests.append((file.name, again)) }
             }
         }
         state.withLock { state in
             if isShrunk { state.files = [:] }
-            state.seen = Set(found.map(\.0))
+            state.seen = Dictionary(found.map { ($0.0.name, $0.0) }) { first, _ in first }
             state.listed = listed
-            for file in manifests.lazy.flatMap(\.files) { KnownTree.put(file, &state) }
+            state.small = state.small.filter { state.seen[$0.key] != nil }
+            for (file, manifest) in manifests { KnownTree.put(manifest, file, &state) }
         }
     }
 
     /// What this process has just published: not read back.
     func note(_ manifest: Manifest, _ file: ManifestFileName) {
         state.withLock { state in
-            state.seen.insert(file)
+            state.seen[file.name] = file
             state.wasAddedTo = true
-            for file in manifest.files { KnownTree.put(file, &state) }
+            KnownTree.put(manifest, file.name, &state)
         }
     }
 
     /// What this process has just merged.
     func note(_ merged: MergedManifests) {
         note(merged.whole, merged.file)
-        state.withLock { $0.seen.subtract(merged.replaced) }
+        state.withLock { state in
+            for file in merged.replaced {
+                state.seen[file.name] = nil
+                state.small[file.name] = nil
+            }
+        }
+    }
+
+    private static func put(_ manifest: Manifest, _ file: StoreName, _ state: inout State) {
+        if manifest.files.count <= KnownTree.fewFiles { state.small[file] = manifest }
+        for file in manifest.files { put(file, &state) }
     }
 
     private static func put(_ file: Manifest.File, _ state: inout State) {

@@ -210,7 +210,7 @@ package final class StoreShare: Sendable {
         var failures: [SluiceError] = []
         for (name, tree) in trees where tree.wasAddedTo {
             do throws(SluiceError) {
-                try writer.merge(name)
+                try writer.merge(name, known: tree.small)
             } catch {
                 failures.append(error)
             }

@@ -118,7 +118,9 @@ package struct AdditionRound {
             }
         }
         // The files are durable whatever becomes of the merge: the next one, or the end of the process, tries again.
-        if tree.manifests >= AdditionRound.mergeFrom, let merged = try? writer.merge(revision) { tree.note(merged) }
+        if tree.manifests >= AdditionRound.mergeFrom, let merged = try? writer.merge(revision, known: tree.small) {
+            tree.note(merged)
+        }
     }
 
     /// The file with its generation, if what is there may stay beside it or give way to it.
@@ -167,12 +169,12 @@ package struct AdditionRound {
             let present = files.filter { !missing.contains(BlobKey($0.digest)) }
             guard !present.isEmpty else { return missing }
             let manifest = try Manifest(tree.name, present)
-            switch try writer.commit(manifest) {
-            case .committed:
-                tree.note(manifest, try manifest.fileName())
+            switch try writer.commitFile(manifest) {
+            case .success(let file):
+                tree.note(manifest, file)
                 writer.unpin(present.map(\.digest))
                 return missing
-            case .missing(let digests): missing.formUnion(digests.map(BlobKey.init))
+            case .failure(let absent): missing.formUnion(absent.blobs.map(BlobKey.init))
             }
         }
     }

@@ -1,13 +1,22 @@
 import SluiceBytes
 import SluiceContentStore
 import SluicePipeline
+import Synchronization
 
 /// The place of one file in a tree of a content store.
-struct CASTarget: SinkTarget {
+final class CASTarget: SinkTarget {
     /// Of the file, through the store's root and the tree's name.
     let path: LocalPath
     let stores: OpenStores
     let time: any TimeSource
+    /// Its place, once it was found.
+    private let found = Mutex<Place?>(nil)
+
+    init(path: LocalPath, stores: OpenStores, time: any TimeSource) {
+        self.path = path
+        self.stores = stores
+        self.time = time
+    }
 
     var location: String { "cas:\(path)" }
     var host: String { "cas" }
@@ -31,10 +40,11 @@ struct CASTarget: SinkTarget {
     func link(_ plan: WritePlan, willWait: @Sendable () -> Void) async throws -> StoredObject? {
         let place = try place()
         guard let digest = plan.expected else { return try await linkByOtherName(plan, place) }
-        let writer = try place.share.writer()
-        // Before the question whether it is there: a collection must not take it meanwhile.
-        try await place.share.pin(digest)
+        // Only a look: what adds it pins it, looks again, and again after that.
         if let size = try size(of: digest, plan, place) { return try await add(digest, size, plan, place) }
+        let writer = try place.share.writer()
+        // Before the question that decides: a collection must not take what somebody else brings meanwhile.
+        try await place.share.pin(digest)
         try await FetchTurn(writer: writer, digest: digest, time: time).wait(willWait)
         guard let size = try size(of: digest, plan, place) else { return nil }
         try writer.release(digest)
@@ -129,6 +139,13 @@ struct CASTarget: SinkTarget {
     }
 
     private func place() throws(SluiceError) -> Place {
+        if let known = found.withLock({ $0 }) { return known }
+        let place = try locate()
+        found.withLock { $0 = place }
+        return place
+    }
+
+    private func locate() throws(SluiceError) -> Place {
         let (share, tree) = try CASSink.tree(stores.locate(path), location)
         guard !tree.path.bytes.isEmpty, !path.namesDirectory else {
             throw SluiceError(
