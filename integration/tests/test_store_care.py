@@ -1,5 +1,6 @@
 """Scrub, verify, repair and du of a store, through the commands (invariants 8 and 9)."""
 
+import os
 import random
 import time
 from pathlib import Path
@@ -159,3 +160,23 @@ def test_verify_that_stops_early_says_so(sluice, store, origin, payload):
     fill(sluice, store, origin, payload, 5)
     result = sluice("cas", "verify", "--rate", "1K", "--max-duration", "1s", store)
     assert result.rc == 6 and "not all was looked at" in result.out and "goes on" not in result.out, str(result)
+
+
+@pytest.mark.parametrize("planted", ["a named pipe", "a symbolic link", "a directory"])
+def test_what_is_planted_under_a_blobs_name_is_named_with_what_to_do(sluice, store, origin, payload, planted):
+    """Nobody waits for a pipe or follows a link; moved away, it is a missing blob like any other."""
+    expected = fill(sluice, store, origin, payload, 3)
+    blob = store.blobs()[expected["1.bin"]]
+    blob.unlink()
+    {"a named pipe": os.mkfifo, "a symbolic link": lambda path: os.symlink("/etc/passwd", path),
+     "a directory": os.mkdir}[planted](blob)
+    for command in (["cas", "repair", store], ["cp", "-r", store.at("t") + "/", "out/"]):
+        result = sluice(*command, timeout=20)
+        assert result.rc == 1 and f"this is {planted}" in result.err, str(result)
+        assert str(blob) in result.err and "move it out of the store; sluice cas repair" in result.err
+    found = sluice("cas", "verify", store, timeout=20)
+    assert found.rc == 4 and f"{planted} under a blob's name" in found.out + found.err, str(found)
+    blob.rename(sluice.work + "/aside")
+    sluice.ok("cas", "repair", store)
+    assert store.tree("t") == expected
+    store.check()

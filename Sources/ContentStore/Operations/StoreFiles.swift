@@ -124,16 +124,27 @@ struct StoreFiles: Sendable {
             return try lookingAgain { () throws(SystemFailure) in try openNow(entry) }
         } catch {
             if error.number == ENOENT { return nil }
-            throw SluiceError(error, "open", object: entry.path)
+            throw planted(entry) ?? SluiceError(error, "open", object: entry.path)
         }
     }
 
     private func openNow(_ entry: StoreEntry) throws(SystemFailure) -> (file: OwnedDescriptor, status: FileStatus) {
         let file = try operations.open(entry.name, in: entry.directory.descriptor)
         let status = try operations.status(of: file)
-        // A pipe or a link that was planted under a store's name.
         guard status.kind == .regular else { throw SystemFailure("open", EINVAL) }
         return (file, status)
+    }
+
+    /// What is told where something else than a file was planted under a store's name: a pipe, a link.
+    private func planted(_ entry: StoreEntry) -> SluiceError? {
+        guard let status = try? operations.status(entry.name, in: entry.directory.descriptor), status.kind != .regular
+        else { return nil }
+        return SluiceError(
+            .fileSystem,
+            object: entry.path,
+            "this is \(status.kind.rawValue), and a store holds regular files",
+            remedy: "move it out of the store; sluice cas repair brings back what belongs there"
+        )
     }
 
     /// Runs `body` again where it met a file that another host removed or replaced since its name was looked up: the
@@ -165,7 +176,7 @@ struct StoreFiles: Sendable {
             }
         } catch {
             if error.number == ENOENT { return nil }
-            throw SluiceError(error, "read", object: entry.path)
+            throw planted(entry) ?? SluiceError(error, "read", object: entry.path)
         }
         let (bytes, status) = found
         guard status.size <= limit.bytes else {
