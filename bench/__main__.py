@@ -14,11 +14,11 @@ import time
 from integration.demo import size_argument
 from integration.program import ROOT, find_binary
 
-from . import cases, hub, report, store
+from . import cases, hub, rate_limit, report, store
 from .measure import BenchError, measure
 from .setting import Setting, check_space
 
-CASES = cases.CASES | store.CASES | hub.CASES
+CASES = cases.CASES | store.CASES | hub.CASES | rate_limit.CASES
 
 
 def measure_case(case, setting, rounds, peers_only):

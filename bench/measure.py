@@ -17,7 +17,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 class Contestant:
     """A program that does a case's work. `before` makes the place ready and `after` raises if the work is not done:
     neither is measured. `times`: runs per measurement, for what is too short for the clock. `requests`: how many its
-    server has seen since `before`, where that is one of a case's figures."""
+    server has seen since `before`, where that is one of a case's figures. `earliest`: seconds that the work could not
+    have taken less, where its server sets them."""
 
     name: str
     argv: list
@@ -26,6 +27,7 @@ class Contestant:
     after: Callable = lambda: None
     times: int = 1
     requests: Callable = lambda: 0
+    earliest: Callable = lambda: 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Sample:
     cpu: float    # user and system seconds of the process
     peak: int     # bytes
     requests: int
+    earliest: float
 
 
 class BenchError(Exception):
@@ -68,4 +71,5 @@ def measure(contestant, home, timeout=900):
         with open(output, encoding="utf-8", errors="replace") as file:
             raise BenchError(f"{contestant.name}: {result['status']}: {' '.join(argv)}\n{file.read()[-2000:]}")
     contestant.after()
-    return Sample(result["wall"], result["cpu"], result["peak"], contestant.requests())
+    return Sample(result["wall"], result["cpu"], result["peak"], contestant.requests(),
+                  contestant.earliest())

@@ -1,5 +1,6 @@
 """Medians, ratios and the machine, as text and JSON."""
 
+import dataclasses
 import os
 import platform
 import statistics
@@ -50,9 +51,12 @@ def spread(values, digits=2):
 
 
 def ratios(samples, bars):
-    """One row for each bar: the ratio of each round, so that both sides met the same moment of the machine."""
+    """One row for each bar: the ratio of each round, so that both sides met the same moment of the machine. The peer
+    "the earliest possible" is what a contestant's server allowed it."""
     rows = []
     for (own, peer), limits in bars.items():
+        if peer == "the earliest possible":
+            samples = {**samples, peer: [dataclasses.replace(run, wall=run.earliest) for run in samples.get(own, [])]}
         if own not in samples or peer not in samples:
             continue
         for what, limit in limits.items():

@@ -17,6 +17,11 @@ class RateLimits:
         self._lock = threading.Lock()
         self._windows = {}
 
+    def forget(self):
+        """As if nobody had asked yet."""
+        with self._lock:
+            self.refused, self._windows = 0, {}
+
     def count(self, bucket, client):
         """Counts a request. (response headers, is it within the limit)."""
         now = time.monotonic()

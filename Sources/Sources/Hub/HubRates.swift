@@ -4,8 +4,11 @@ import SluiceTransport
 ///
 /// `RateLimit: "api";r=499;t=300` is what is left of a bucket and when it is filled again (IETF
 /// draft-ietf-httpapi-ratelimit-headers-09). It is heeded before it bites: requests under way are counted as gone, so
-/// that fewer and fewer go at a time as the rest of a bucket becomes small, and none that would be one too many. Pure;
-/// time comes from the caller.
+/// that fewer and fewer go at a time as the rest of a bucket becomes small, and none that would be one too many.
+///
+/// `t` is whole seconds, and hubs do not say whether it is rounded up or down: a window is over at the earliest told end,
+/// or within the second after it. So the last request of a window is kept back until that end, and its answer tells: of
+/// the old window it was still allowed, of the new one all the others follow at once. Pure; time comes from the caller.
 struct HubRates: Sendable {
     /// Requests that a hub counts together, as far as is known before it says so.
     enum Kind: Hashable, Sendable {
@@ -14,8 +17,9 @@ struct HubRates: Sendable {
 
     private struct Bucket: Sendable {
         var left: Int
-        /// When it is filled again; nil: it has been, and no answer of the new window came yet.
-        var reset: Duration?
+        /// The earliest end of its window that an answer told; nil: it is filled again, and no answer of the new window
+        /// came yet.
+        var end: Duration?
         /// What a window holds, if the hub tells.
         var quota: Int?
     }
@@ -38,6 +42,10 @@ struct HubRates: Sendable {
     private static let most = 16
     /// Requests that may go before the first answer: fewer than any limit that hubs are known to have.
     private static let unknown = 64
+    /// How much later than told a window may end, where `t` is rounded down.
+    private static let rounding: Duration = .seconds(1)
+    /// A window that holds less keeps no request back: a second costs it less than a request.
+    private static let many = 50
     /// When to look again for what the requests under way may tell.
     private static let moment: Duration = .milliseconds(50)
     /// The longest wait that nobody has to know of.
@@ -63,15 +71,20 @@ struct HubRates: Sendable {
             return flow.isUnlimited || flow.underWay < HubRates.unknown ? nil : HubRates.moment
         }
         let underWay = flows.values.filter { $0.bucket == name }.reduce(0) { $0 + $1.underWay }
-        if bucket.left > underWay { return nil }
-        guard underWay == 0, let reset = bucket.reset else { return HubRates.moment }
-        return reset - now
+        guard let end = bucket.end else { return bucket.left > underWay ? nil : HubRates.moment }
+        let isKept = bucket.left == underWay + 1 && bucket.quota ?? 0 >= HubRates.many
+        if bucket.left > underWay, !isKept { return nil }
+        guard underWay == 0 else { return HubRates.moment }
+        if !isKept { return end + HubRates.rounding - now }
+        return now < end ? end - now : nil
     }
 
-    /// A bucket, filled again if its window is over.
+    /// A bucket, filled again if its window is over for certain.
     private mutating func filled(_ name: String, _ now: Duration) -> Bucket? {
-        guard let bucket = buckets[name], let reset = bucket.reset, now >= reset else { return buckets[name] }
-        buckets[name] = bucket.quota.map { Bucket(left: $0, reset: nil, quota: $0) }
+        guard let bucket = buckets[name], let end = bucket.end, now >= end + HubRates.rounding else {
+            return buckets[name]
+        }
+        buckets[name] = bucket.quota.map { Bucket(left: $0, end: nil, quota: $0) }
         return buckets[name]
     }
 
@@ -85,17 +98,15 @@ struct HubRates: Sendable {
             return
         }
         flows[kind]?.bucket = name
-        // Rounded up by a second: `t` is whole seconds.
-        let reset = now + .seconds(min(seconds, HubRates.longest) + 1)
+        let end = now + .seconds(min(seconds, HubRates.longest))
         let quota = headers["RateLimit-Policy"].flatMap { HubRates.quota($0, of: name) } ?? buckets[name]?.quota
         // Answers overtake one another: within a window the least is the newest. Windows end where the newest answer says.
-        if let known = buckets[name], let until = known.reset, until > now,
-            (.seconds(-2) ... .seconds(2)).contains(reset - until)
+        if let known = buckets[name], let until = known.end, until > now,
+            (.seconds(-2) ... .seconds(2)).contains(end - until)
         {
-            buckets[name]?.left = min(known.left, left)
-            buckets[name]?.quota = quota
+            buckets[name] = Bucket(left: min(known.left, left), end: min(until, end), quota: quota)
         } else {
-            buckets[name] = Bucket(left: left, reset: reset, quota: quota)
+            buckets[name] = Bucket(left: left, end: end, quota: quota)
         }
     }
 

@@ -21,11 +21,11 @@ struct HubRatesTests {
 
     @Test("requests under way count as gone, and the one too many waits for the end of the window")
     func underWay() {
-        var rates = rates(told(3, 10))
+        var rates = rates(told(3, 10, quota: 40))
         for _ in 0..<3 { #expect(rates.admit(.api, now: .seconds(1)) == nil) }
         // Three are under way: what they tell may be news.
         #expect(rates.admit(.api, now: .seconds(1)) == .milliseconds(50))
-        for left in [2, 1, 0] { rates.answered(.api, told(left, 9), now: .seconds(1)) }
+        for left in [2, 1, 0] { rates.answered(.api, told(left, 9, quota: 40), now: .seconds(1)) }
         // The window ends at 10 s as told, and a second later for certain.
         #expect(rates.admit(.api, now: .seconds(1)) == .seconds(10))
         #expect(rates.admit(.api, now: .seconds(11)) == nil)
@@ -34,7 +34,7 @@ struct HubRatesTests {
     @Test("fewer go at a time as the rest becomes small")
     func slowsDown() {
         for left in [20, 5, 1, 0] {
-            var rates = rates(told(left, 10))
+            var rates = rates(told(left, 10, quota: 40))
             let going = (0..<32).filter { _ in rates.admit(.api, now: .zero) == nil }
             #expect(going.count == left)
         }
@@ -56,9 +56,41 @@ struct HubRatesTests {
         #expect((0..<1000).allSatisfy { _ in rates.admit(.resolve, now: .zero) == nil })
     }
 
+    @Test("of a large window the last request waits for its end, and goes before all others")
+    func kept() {
+        var rates = rates(told(3, 10))
+        for _ in 0..<2 { #expect(rates.admit(.api, now: .seconds(1)) == nil) }
+        #expect(rates.admit(.api, now: .seconds(1)) == .milliseconds(50))
+        for left in [2, 1] { rates.answered(.api, told(left, 8), now: .seconds(1)) }
+        // The earliest end that was told counts: 1 s and 8.
+        #expect(rates.admit(.api, now: .seconds(2)) == .seconds(7))
+        #expect(rates.admit(.api, now: .seconds(9)) == nil)
+        #expect(rates.admit(.api, now: .seconds(9)) == .milliseconds(50))
+        var early = rates
+        // The window was not over yet: it is a second later.
+        early.answered(.api, told(0, 0), now: .seconds(9))
+        #expect(early.admit(.api, now: .seconds(9)) == .seconds(1))
+        #expect((0..<200).filter { _ in early.admit(.api, now: .seconds(10)) == nil }.count == 100)
+        rates.answered(.api, told(99, 10), now: .seconds(9))
+        #expect((0..<200).filter { _ in rates.admit(.api, now: .seconds(9)) == nil }.count == 98)
+    }
+
+    @Test(
+        "windows are used up without a refusal and without waste, however a hub rounds",
+        arguments: RatedHub.Rounding.allCases
+    )
+    func paced(rounding: RatedHub.Rounding) {
+        for offset in [Duration.zero, .milliseconds(3_700), .milliseconds(9_000)] {
+            var hub = RatedHub(rounding: rounding, quota: 100, window: .seconds(10), offset: offset)
+            let end = hub.serve(302, workers: 16)
+            #expect(hub.refused == 0)
+            #expect(end <= (hub.earliest(302) * 11) / 10, "\(end) of \(hub.earliest(302))")
+        }
+    }
+
     @Test("a request that ended without an answer is not under way any more")
     func lost() {
-        var rates = rates(told(1, 10))
+        var rates = rates(told(1, 10, quota: nil))
         #expect(rates.admit(.api, now: .zero) == nil)
         #expect(rates.admit(.api, now: .zero) != nil)
         rates.lost(.api)
@@ -71,7 +103,7 @@ struct HubRatesTests {
         var rates = HubRates()
         for kind in [HubRates.Kind.resolve, .cache] {
             _ = rates.admit(kind, now: .zero)
-            rates.answered(kind, told(2, 10, of: "resolvers"), now: .zero)
+            rates.answered(kind, told(2, 10, of: "resolvers", quota: 40), now: .zero)
         }
         #expect(rates.admit(.resolve, now: .zero) == nil)
         #expect(rates.admit(.cache, now: .zero) == nil)
@@ -123,5 +155,83 @@ struct HubRatesTests {
         #expect(HubRates.refusedFor(told(0, 5)) == .seconds(6))
         #expect(HubRates.refusedFor(told(7, 5)) == nil)
         #expect(HubRates.refusedFor(["RateLimit": "\"resolvers\"; r=0; t=12"]) == .seconds(13))
+    }
+}
+
+/// A hub with fixed windows and a client of it, on a clock of milliseconds: the pacing as it runs.
+struct RatedHub {
+    enum Rounding: CaseIterable {
+        case up, down, nearest
+    }
+
+    private struct Flight {
+        let arrives: Duration
+        var answer: (at: Duration, headers: HTTPHeaders)?
+    }
+
+    let rounding: Rounding
+    let quota: Int
+    let window: Duration
+    /// How much of the first window is over when the first request comes.
+    let offset: Duration
+    private(set) var refused = 0
+    private var rates = HubRates()
+    private var used: [Int64: Int] = [:]
+
+    private static let tick: Duration = .milliseconds(1)
+    private static let latency: Duration = .milliseconds(7)
+
+    init(rounding: Rounding, quota: Int, window: Duration, offset: Duration) {
+        (self.rounding, self.quota, self.window, self.offset) = (rounding, quota, window, offset)
+    }
+
+    /// When so many requests can have been answered.
+    func earliest(_ requests: Int) -> Duration { window * ((requests - 1) / quota) - offset }
+
+    /// Returns when the last of the requests was answered.
+    mutating func serve(_ requests: Int, workers: Int) -> Duration {
+        var now = Duration.zero
+        var (sent, answered) = (0, 0)
+        var free = Array(repeating: Duration.zero, count: workers)
+        var flights: [Flight] = []
+        while answered < requests, now < .seconds(1_000) {
+            for index in flights.indices where flights[index].answer == nil && flights[index].arrives <= now {
+                flights[index].answer = (now + RatedHub.latency, answer(now))
+            }
+            for flight in flights {
+                guard let (at, headers) = flight.answer, at <= now else { continue }
+                rates.answered(.resolve, headers, now: now)
+                answered += 1
+                free.append(now)
+            }
+            flights.removeAll { $0.answer.map { $0.at <= now } ?? false }
+            for index in free.indices.reversed() where free[index] <= now && sent < requests {
+                if let wait = rates.admit(.resolve, now: now) {
+                    free[index] = now + wait
+                } else {
+                    free.remove(at: index)
+                    flights.append(Flight(arrives: now + RatedHub.latency))
+                    sent += 1
+                }
+            }
+            now += RatedHub.tick
+        }
+        return now
+    }
+
+    private mutating func answer(_ now: Duration) -> HTTPHeaders {
+        let milliseconds = { (time: Duration) in
+            time.components.seconds * 1_000 + time.components.attoseconds / 1_000_000_000_000_000
+        }
+        let (at, length) = (milliseconds(now + offset), milliseconds(window))
+        used[at / length, default: 0] += 1
+        let left = quota - (used[at / length] ?? 0)
+        if left < 0 { refused += 1 }
+        let rest = length - at % length
+        let told = rounding == .up ? (rest + 999) / 1_000 : rounding == .down ? rest / 1_000 : (rest + 500) / 1_000
+        return [
+            "RateLimit": "\"resolvers\";r=\(max(0, left));t=\(told)",
+            "RateLimit-Policy": "\"fixed window\";\"resolvers\";q=\(quota);w=\(length / 1_000)",
+        ]
     }
 }
