@@ -1,3 +1,5 @@
+import Glibc
+
 /// A value that must not be seen: it has no description, and no accidental way into a log or an error.
 public struct Secret: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     private let value: String
@@ -10,22 +12,20 @@ public struct Secret: Sendable, Hashable, CustomStringConvertible, CustomDebugSt
     /// The secret itself, for the one place that signs or sends it.
     public var exposed: String { value }
 
-    /// A text of somebody who was sent the secret, without it, and without its beginning where the text was cut off.
-    public func removed(from text: String) -> String {
+    /// Whether it stands in somebody's words. One of less than eight bytes does by chance: it is not looked for.
+    public func stands(in bytes: [UInt8]) -> Bool {
         let secret = Array(value.utf8)
-        var rest = Array(text.utf8)[...]
-        guard !secret.isEmpty else { return text }
-        var kept: [UInt8] = []
-        while let byte = rest.first {
-            if rest.starts(with: secret) || rest.count >= 8 && secret.starts(with: rest) {
-                kept += Array(description.utf8)
-                rest = rest.dropFirst(secret.count)
-            } else {
-                kept.append(byte)
-                rest = rest.dropFirst()
+        guard secret.count >= 8 else { return false }
+        return bytes.withUnsafeBytes { bytes in
+            var rest = bytes[...]
+            while rest.count >= secret.count, let start = UnsafeRawBufferPointer(rebasing: rest).baseAddress,
+                let found = memchr(start, Int32(secret[0]), rest.count - secret.count + 1)
+            {
+                if memcmp(found, secret, secret.count) == 0 { return true }
+                rest = rest.dropFirst(start.distance(to: UnsafeRawPointer(found)) + 1)
             }
+            return false
         }
-        return String(decoding: kept, as: UTF8.self)
     }
 
     /// Never the secret.

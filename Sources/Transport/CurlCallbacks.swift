@@ -72,6 +72,8 @@ let onTrace:
         guard let text, let context else { return 0 }
         let exchange = exchange(context)
         let bytes = UnsafeRawBufferPointer(start: text, count: count)
-        for line in TraceRedaction.lines(kind, bytes) { exchange.configuration.trace?("[\(exchange.id)] \(line)") }
+        for line in TraceRedaction.lines(kind, bytes, exchange.request.headers) {
+            exchange.configuration.trace?("[\(exchange.id)] \(line)")
+        }
         return 0
     }

@@ -265,4 +265,26 @@ struct TransportFlowTests {
         #expect(text.contains("GET /x?…"))
         #expect(!text.contains("s3cret"))
     }
+
+    @Test("the trace hides what a server repeats of a request's secrets")
+    func repeated() async throws {
+        let lines = Mutex<[String]>([])
+        var configuration = TransportConfiguration()
+        configuration.trace = { line in lines.withLock { $0.append(line) } }
+        let head = [
+            "HTTP/1.1 200 by s3cret-0123", "ETag: \"s3cret-0123\"", "Server: a s3cret-4567", "Content-Type: a/b",
+        ]
+        let answer = ScriptedServer.Answer(.text((head + ["Content-Length: 0", "", ""]).joined(separator: "\r\n")))
+        try await TransportFixture.run(configuration, answer) { fixture in
+            var request = try fixture.request("GET", "/x")
+            request.headers["Authorization"] = "Bearer s3cret-0123"
+            request.headers["Cookie"] = "a=b; session=s3cret-4567"
+            _ = try await fixture.transport.send(request).collect(limit: 10)
+        }
+        let text = lines.withLock { $0.joined(separator: "\n") }
+        for line in ["< ‹hidden›", "< ETag: ‹hidden›", "< Server: ‹hidden›", "< Content-Type: a/b"] {
+            #expect(text.contains(line))
+        }
+        #expect(!text.contains("s3cret"))
+    }
 }

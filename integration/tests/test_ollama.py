@@ -105,6 +105,29 @@ def test_a_mirror_is_a_store_of_the_program(sluice, ollama, repo, env, store):
     assert again.events[0]["event"] == "up_to_date" and [request.operation for request in ollama.requests] == ["manifest"]
 
 
+def test_where_several_models_go(sluice, ollama, env):
+    """As docs/sources/ollama.md says: copies side by side, mirrors each in a directory of its own."""
+    a, b = ollama.model("a"), ollama.model("b")
+    a.push("latest", {"model": b"A" * 5_000, "license": b"MIT"})
+    a.push("v2", {"model": b"AA" * 5_000, "license": b"MIT"})
+    b.push("latest", {"model": b"B" * 5_000, "license": b"MIT"})
+    of = {name: wanted(repo, tag, f"manifests/registry.ollama.ai/library/{repo.id[-1]}/{tag}")
+          for name, repo, tag in (("a", a, "latest"), ("a:v2", a, "v2"), ("b", b, "latest"))}
+
+    def found(place):
+        return without_records(content_of(f"{sluice.work}/{place}"))
+
+    sluice.ok("cp", "-r", "ollama://a", "ollama://b", "copied/", env=env)
+    assert found("copied") == {**of["a"], **of["b"]}
+    sluice.ok("mirror", "ollama://a", "ollama://b", "several/", env=env)
+    assert found("several/library/a") == of["a"] and found("several/library/b") == of["b"]
+    sluice.ok("mirror", "ollama://a", "one/", env=env)
+    sluice.ok("mirror", "ollama://a:v2", "one/", env=env)
+    result = sluice("mirror", "ollama://b", "one/", env=env)
+    assert result.rc == 1 and "another model" in result.err, str(result)
+    assert found("one") == {**of["a"], **of["a:v2"]}
+
+
 def test_a_tag_that_moved_is_mirrored_anew(sluice, ollama, repo, env, payload):
     sluice.ok("mirror", "ollama://llama3", "models/", env=env)
     repo.push("latest", {"model": payload(SIZE, 7), "template": b"another"})

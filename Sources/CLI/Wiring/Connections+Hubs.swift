@@ -30,64 +30,27 @@ extension Connections {
 
     /// The Hugging Face hub, with the user's token.
     func huggingFace(caFile: String?) throws -> HuggingFaceHub {
-        try hub(\.huggingFace, caFile, HuggingFaceToken.endpoint(environment), "HF_ENDPOINT") { url, client in
-            HuggingFaceHub(
-                endpoint: url,
-                token: HuggingFaceToken.find(environment) { (try? AWSEnvironment.readSmallFile($0)) ?? nil },
-                client: client,
-                retrying: Retrying(resources: resources),
-                time: resources.time,
-                onWait: onWait
-            )
-        }
+        let token = HuggingFaceToken.find(environment) { (try? AWSEnvironment.readSmallFile($0)) ?? nil }
+        let address = HuggingFaceToken.endpoint(environment)
+        return try hub(\.huggingFace, caFile, address, "HF_ENDPOINT", token) { HuggingFaceHub($0) }
     }
 
     /// CivitAI, with the user's token.
     func civitAI(caFile: String?) throws -> CivitAIHub {
-        let variable = CivitAISettings.endpointVariable
-        return try hub(\.civitAI, caFile, CivitAISettings.endpoint(environment), variable) { url, client in
-            CivitAIHub(
-                endpoint: url,
-                token: CivitAISettings.token(environment),
-                client: client,
-                retrying: Retrying(resources: resources),
-                time: resources.time
-            )
-        }
+        let (address, token) = (CivitAISettings.endpoint(environment), CivitAISettings.token(environment))
+        return try hub(\.civitAI, caFile, address, CivitAISettings.endpointVariable, token) { CivitAIHub($0) }
     }
 
     /// ModelScope, with the user's token.
     func modelScope(caFile: String?) throws -> ModelScopeHub {
-        try hub(\.modelScope, caFile, ModelScopeSettings.endpoint(environment), "MODELSCOPE_ENDPOINT") { url, client in
-            ModelScopeHub(
-                endpoint: url,
-                token: ModelScopeSettings.token(environment),
-                client: client,
-                retrying: Retrying(resources: resources),
-                time: resources.time,
-                onWait: onWait
-            )
-        }
+        let (address, token) = (ModelScopeSettings.endpoint(environment), ModelScopeSettings.token(environment))
+        return try hub(\.modelScope, caFile, address, "MODELSCOPE_ENDPOINT", token) { ModelScopeHub($0) }
     }
 
     /// The registries of Ollama, with the user's key for the default one.
     func ollama(caFile: String?) throws -> OllamaRegistries {
-        try hub(\.ollama, caFile, OllamaRegistries.endpoint(environment), "OLLAMA_REGISTRY") { url, client in
-            OllamaRegistries(standard: url, key: OllamaRegistries.key(environment)) { [resources, onWait] url, key in
-                OllamaRegistry(
-                    endpoint: url,
-                    key: key,
-                    client: client,
-                    retrying: Retrying(resources: resources),
-                    time: resources.time,
-                    onWait: onWait
-                )
-            }
-        }
-    }
-
-    private var onWait: @Sendable (String) -> Void {
-        { [events = resources.events] in events.publish(.warning($0)) }
+        let (address, key) = (OllamaRegistries.endpoint(environment), OllamaRegistries.key(environment))
+        return try hub(\.ollama, caFile, address, "OLLAMA_REGISTRY", key) { OllamaRegistries($0) }
     }
 
     /// The hub that is known already, or a new one.
@@ -98,7 +61,8 @@ extension Connections {
         _ caFile: String?,
         _ address: String,
         _ variable: String,
-        _ make: (HTTPURL, CurlTransport) throws -> Hub
+        _ token: Secret?,
+        _ make: (HubAccess) -> Hub
     ) throws -> Hub {
         if let known = hubs.withLock({ $0[keyPath: kind][caFile ?? ""] }) { return known }
         guard let url = Connections.endpoint(address) else {
@@ -108,7 +72,15 @@ extension Connections {
                 remedy: "check \(variable)"
             )
         }
-        let made = try make(url, try transport(caFile: caFile))
+        let access = HubAccess(
+            endpoint: url,
+            token: token,
+            client: try transport(caFile: caFile),
+            retrying: Retrying(resources: resources),
+            time: resources.time,
+            onWait: { [events = resources.events] in events.publish(.warning($0)) }
+        )
+        let made = make(access)
         return hubs.withLock { hubs in
             let first = hubs[keyPath: kind][caFile ?? ""] ?? made
             hubs[keyPath: kind][caFile ?? ""] = first

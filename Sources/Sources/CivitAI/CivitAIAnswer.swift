@@ -17,9 +17,6 @@ struct CivitAIAnswer {
     /// Seconds since 1970.
     let now: Int64
 
-    /// Of a refusal's body.
-    static let bodyLimit = 64 << 10
-
     var error: SluiceError {
         let said = Said(body, headers)
         var error = named(said)

@@ -10,13 +10,15 @@ struct CivitAIFileClient: HTTPClient {
     let file: CivitAIFile
 
     func send(_ request: HTTPRequest) async throws -> HTTPResponse {
-        let response = try await hub.client.send(request)
         let isOwn = hub.endpoint.isOwn(request.url)
+        let response =
+            isOwn
+            ? try await hub.connection.send(request, .resolve) : try await hub.connection.client.send(request)
         // 416 is decided by size and digest.
         if isOwn, response.status >= 400, response.status != 416 { throw await hub.error(response, place) }
         if isPage(response) || isOwn && leadsToLogin(response, from: request.url) {
             response.body.cancel()
-            throw CivitAIAnswer.pageInstead(place.location, of: "the file", hasToken: hub.hasToken)
+            throw hub.pageInstead(of: "the file", place)
         }
         return response
     }

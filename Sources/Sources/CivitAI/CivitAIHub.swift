@@ -1,6 +1,5 @@
 import SluiceBytes
 import SluicePipeline
-import SluiceRemote
 import SluiceTransport
 import Synchronization
 
@@ -15,14 +14,9 @@ package final class CivitAIHub: Sendable {
         let at: Duration
     }
 
-    let client: any HTTPClient
-    let endpoint: HubEndpoint
-    let retrying: Retrying
-    private let token: Secret?
-    private let time: any TimeSource
+    let connection: HubConnection
     private let versions = Mutex<[UInt64: Answer]>([:])
     private let sizes = Mutex<[String: UInt64]>([:])
-    private let ranges = RangeTrust()
 
     /// As long as the hub's own caches keep one.
     private static let fresh: Duration = .seconds(300)
@@ -31,29 +25,11 @@ package final class CivitAIHub: Sendable {
     /// Of the API's answers: a model with all its versions and pictures takes a few megabytes.
     private static let answerLimit = 32 << 20
 
-    /// - Parameters:
-    ///   - endpoint: `https://civitai.com` or a mirror.
-    ///   - token: sent to that origin and to no other.
-    package init(
-        endpoint: HTTPURL,
-        token: Secret?,
-        client: any HTTPClient,
-        retrying: Retrying,
-        time: any TimeSource
-    ) {
-        self.endpoint = HubEndpoint(url: endpoint, variable: CivitAISettings.endpointVariable)
-        self.token = token
-        self.client = client
-        self.retrying = retrying
-        self.time = time
+    package init(_ access: HubAccess) {
+        connection = HubConnection(access, variable: CivitAISettings.endpointVariable)
     }
 
-    var hasToken: Bool { token != nil }
-
-    private var headers: HTTPHeaders {
-        guard let token else { return [:] }
-        return ["Authorization": "Bearer \(token.exposed)"]
-    }
+    var endpoint: HubEndpoint { connection.endpoint }
 
     // MARK: - Addresses
 
@@ -72,15 +48,10 @@ package final class CivitAIHub: Sendable {
     }
 
     /// Where the bytes of a file are asked for: by its id, since without it the account's preferences choose.
-    func address(of file: CivitAIFile, at pinned: CivitAIPlace) throws(SluiceError) -> HTTPObject {
-        HTTPObject(
-            url: try endpoint.address("/api/download/models/\(pinned.version ?? 0)?fileId=\(file.id)"),
-            headers: headers,
-            client: CivitAIFileClient(hub: self, place: pinned, file: file),
-            location: pinned.location,
-            ranges: ranges,
-            now: { [time] in time.wallSeconds() }
-        )
+    private func address(of file: CivitAIFile, at pinned: CivitAIPlace) throws(SluiceError) -> HTTPObject {
+        let url = try endpoint.address("/api/download/models/\(pinned.version ?? 0)?fileId=\(file.id)")
+        let client = CivitAIFileClient(hub: self, place: pinned, file: file)
+        return connection.object(url, pinned.location, headers: connection.bearer, client: client)
     }
 
     // MARK: - Requests
@@ -89,69 +60,35 @@ package final class CivitAIHub: Sendable {
     ///
     /// - Throws: what the hub's refusal means for `place`.
     private func ask(_ path: String, _ place: CivitAIPlace) async throws -> [UInt8] {
-        var request = HTTPRequest("GET", try endpoint.address(path))
-        var hops = 0
-        do {
-            while true {
-                for field in headers { request.headers[field.name] = field.value }
-                let response = try await client.send(request)
-                if response.status == 200 { return try await json(response, place) }
-                guard let next = try await next(response, request, hops, place) else {
-                    throw await error(response, place)
-                }
-                request.url = next
-                hops += 1
-            }
-        } catch {
-            throw SluiceError.remote(error, object: place.location)
-        }
-    }
-
-    private func json(_ response: HTTPResponse, _ place: CivitAIPlace) async throws -> [UInt8] {
-        let body = try await response.collect(limit: CivitAIHub.answerLimit)
-        if CivitAIAnswer.isPage(body, response.headers) {
-            throw CivitAIAnswer.pageInstead(place.location, of: "the API's answer", hasToken: hasToken)
-        }
+        let (body, headers) = try await connection.ask(
+            HTTPRequest("GET", try endpoint.address(path)),
+            place.location,
+            limit: CivitAIHub.answerLimit,
+            headers: connection.bearer,
+            refusal: { await error($0, place) }
+        )
+        if CivitAIAnswer.isPage(body, headers) { throw pageInstead(of: "the API's answer", place) }
         return body
     }
 
-    private func next(
-        _ response: HTTPResponse,
-        _ request: HTTPRequest,
-        _ hops: Int,
-        _ place: CivitAIPlace
-    ) async throws -> HTTPURL? {
-        do {
-            guard let next = try endpoint.next(response, from: request, hops: hops, place.location) else { return nil }
-            response.body.cancel()
-            return next
-        } catch {
-            response.body.cancel()
-            throw error
-        }
+    func pageInstead(of what: String, _ place: CivitAIPlace) -> SluiceError {
+        CivitAIAnswer.pageInstead(place.location, of: what, hasToken: connection.hasToken)
     }
 
     /// What a refusal of the hub means for `place`; reads its body.
     func error(_ response: HTTPResponse, _ place: CivitAIPlace) async -> SluiceError {
-        let body = (try? await response.collect(limit: CivitAIAnswer.bodyLimit)) ?? []
-        response.body.cancel()
-        return CivitAIAnswer(
-            status: response.status,
-            headers: response.headers,
-            body: withoutToken(body),
-            location: place.location,
-            page: page(place),
-            hasToken: hasToken,
-            now: time.wallSeconds()
-        )
-        .error
-    }
-
-    /// A server may repeat what it was sent.
-    private func withoutToken(_ body: [UInt8]) -> [UInt8] {
-        guard let token else { return body }
-        let secret = Array(token.exposed.utf8)
-        return body.indices.contains { body[$0...].starts(with: secret) } ? [] : body
+        await connection.refusal(response) { words in
+            CivitAIAnswer(
+                status: response.status,
+                headers: response.headers,
+                body: words,
+                location: place.location,
+                page: page(place),
+                hasToken: connection.hasToken,
+                now: connection.time.wallSeconds()
+            )
+            .error
+        }
     }
 
     // MARK: - Versions
@@ -164,7 +101,7 @@ package final class CivitAIHub: Sendable {
         let asked = try await number(place)
         let known = isNew ? nil : versions.withLock { $0[asked] }
         let isWanted = known.map { place.state == nil || place.state == $0.version.state } ?? false
-        if let known, isWanted, time.now() - known.at < CivitAIHub.fresh {
+        if let known, isWanted, connection.time.now() - known.at < CivitAIHub.fresh {
             if let refusal = known.version.refusal(place, page: page(place)) { throw refusal }
             return known
         }
@@ -173,7 +110,7 @@ package final class CivitAIHub: Sendable {
         guard version.id == asked else {
             throw endpoint.bad(place.location, "version \(asked) was asked for, the answer is version \(version.id)")
         }
-        let answer = Answer(version: version, page: page, at: time.now())
+        let answer = Answer(version: version, page: page, at: connection.time.now())
         versions.withLock { versions in
             if versions.count >= CivitAIHub.most { versions = [:] }
             versions[asked] = answer
@@ -218,10 +155,67 @@ package final class CivitAIHub: Sendable {
         file.published.isEmpty ? nil : sizes.withLock { $0[name(file)] }
     }
 
-    func remember(_ size: UInt64, of file: CivitAIFile) {
+    private func remember(_ size: UInt64, of file: CivitAIFile) {
         sizes.withLock { sizes in
             if sizes.count >= CivitAIHub.most { sizes = [:] }
             sizes[name(file)] = size
+        }
+    }
+}
+
+extension CivitAIHub {
+    /// The one file at a place: its digest comes from the API, its size and its bytes from the storage that the
+    /// download's address leads to.
+    func object(_ place: CivitAIPlace) -> HubObject {
+        HubObject(location: place.location, host: endpoint.origin) { [self] in
+            let version = try await version(place).version
+            let files = try version.files(place, page: page(place))
+            guard files.count == 1, let (path, file) = files.first, place.names(path) else {
+                throw SluiceError(
+                    .usage,
+                    object: place.location,
+                    "it names \(files.count) files, not one",
+                    remedy: "sluice ls \(place.location) shows them"
+                )
+            }
+            let pinned = place.at(version, .file(file.id, name: place.storedName ?? path.lastComponent))
+            return HubObject.File(
+                size: size(of: file),
+                published: file.published,
+                tag: file.published.first?.hex,
+                address: try address(of: file, at: pinned),
+                isServersWord: true,
+                answered: { [self] size in try take(size, of: file, place) },
+                checking: { [self] stream in checkingBegin(stream, of: file, place) }
+            )
+        }
+    }
+
+    /// The hub's size is rounded, and now and then that of other bytes: a digest settles it. Without one it is all that
+    /// tells a whole file from a part of one, to within what the rounding makes.
+    private func take(_ size: UInt64?, of file: CivitAIFile, _ place: CivitAIPlace) throws {
+        guard let size else { return }
+        if !file.published.isEmpty { return remember(size, of: file) }
+        guard let hint = file.sizeHint, abs(Double(size) - hint) > 16 else { return }
+        throw SluiceError(
+            .badAnswer,
+            object: place.location,
+            "the storage has \(size) bytes for it, the API tells about \(UInt64(hint)), and no digest that would decide",
+            remedy: "try again later: digests come with the hub's scan of a new file",
+            retry: .backoff
+        )
+    }
+
+    /// A page under a file's type is a page.
+    private func checkingBegin(
+        _ stream: any ByteStream,
+        of file: CivitAIFile,
+        _ place: CivitAIPlace
+    ) -> any ByteStream {
+        let ending = ObjectKey(file.name).ending.flatMap { BeginCheck.modelEndings.contains($0) ? $0 : nil }
+        return BeginCheck(stream) { [self] begin in
+            guard BeginCheck.page(begin, ending: ending ?? "bin") != nil else { return }
+            throw pageInstead(of: "the file", place)
         }
     }
 }

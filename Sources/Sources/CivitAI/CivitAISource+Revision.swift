@@ -53,7 +53,7 @@ extension CivitAISource: RevisionedSource {
             files.append(
                 SourceTree.File(
                     path: path,
-                    size: try await size(CivitAIObject(at, hub: hub)),
+                    size: try await size(hub.object(at)),
                     published: file.published,
                     location: at.location
                 )
@@ -62,7 +62,7 @@ extension CivitAISource: RevisionedSource {
         return SourceTree(files: files, pages: [answer.page])
     }
 
-    private func size(_ object: CivitAIObject) async throws -> UInt64 {
+    private func size(_ object: HubObject) async throws -> UInt64 {
         let opened = try await retrying { try await object.open(prefetch: 0, options: ReadOptions(pool: BufferPool())) }
         opened.stream?.cancel()
         guard let size = opened.info.size else {

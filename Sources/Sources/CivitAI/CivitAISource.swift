@@ -41,7 +41,7 @@ package final class CivitAISource: Source {
     package var location: String { place.location }
 
     func retrying<R: Sendable>(_ body: () async throws -> R) async throws -> R {
-        try await hub.retrying.run(host: hub.endpoint.origin, object: location, body)
+        try await hub.connection.retry(location, body)
     }
 
     private func found() async throws -> CivitAIVersion {
@@ -81,25 +81,24 @@ package final class CivitAISource: Source {
         let known = version.withLock { $0 }
         guard let known else {
             guard relativeKey.bytes.isEmpty else {
-                return CivitAIObject(
+                return hub.object(
                     CivitAIPlace(
                         model: place.model,
                         version: place.version,
                         state: place.state,
                         .path(below.appending(relativeKey))
-                    ),
-                    hub: hub
+                    )
                 )
             }
-            return CivitAIObject(place, hub: hub)
+            return hub.object(place)
         }
         let chosen = relativeKey.bytes.isEmpty ? place.choice : .path(below.appending(relativeKey))
         let wanted = CivitAIPlace(model: known.model, version: known.id, state: known.state, chosen)
         guard let (path, file) = try known.files(wanted, page: hub.page(place)).first, wanted.names(path) else {
-            return CivitAIObject(wanted, hub: hub)
+            return hub.object(wanted)
         }
         let name = relativeKey.bytes.isEmpty ? place.storedName : nil
-        return CivitAIObject(place.at(known, .file(file.id, name: name ?? path.lastComponent)), hub: hub)
+        return hub.object(place.at(known, .file(file.id, name: name ?? path.lastComponent)))
     }
 
     private var below: ObjectKey {

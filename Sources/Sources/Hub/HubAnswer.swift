@@ -36,15 +36,9 @@ enum HubAnswer {
         )
     }
 
-    /// An error in a hub's own words: it may repeat what it was sent.
-    static func without(_ secrets: [Secret?], _ error: SluiceError) -> SluiceError {
-        var error = error
-        for case let secret? in secrets {
-            error.message = secret.removed(from: error.message)
-            error.cause = error.cause.map(secret.removed)
-            error.remedy = error.remedy.map(secret.removed)
-        }
-        return error
+    /// A location that names all of something where one file is wanted.
+    static func noFile(_ object: String, _ what: String, _ remedy: String) -> SluiceError {
+        SluiceError(.usage, object: object, "it names a \(what), not a file", remedy: remedy)
     }
 
     /// `W/"x"` and `"x"` are `x`.

@@ -8,15 +8,28 @@ import Synchronization
 final class HubObject: SourceObject {
     /// What the listing tells of it.
     struct File: Sendable {
-        let size: UInt64
+        /// Nil where only the server that has the bytes knows it, and has not been asked.
+        let size: UInt64?
         let published: [Digest]
-        /// What the revision's file is called that never changes: a digest.
-        let tag: String
+        /// What the revision's file is called that never changes: a digest. Nil if it has none: then the version of the
+        /// server that has the bytes is the only one there is.
+        let tag: String?
         let address: HTTPObject
         /// Whether ranges can be asked for, as far as is known before an answer.
         var supportsRanges = true
+        /// Whether size and time are what that server says of it, for want of a listing that is exact.
+        var isServersWord = false
+        /// Told the size that the server has.
+        var answered: @Sendable (UInt64?) throws -> Void = { _ in }
+        /// Looks at a stream from byte 0.
+        var checking: @Sendable (any ByteStream) -> any ByteStream = { $0 }
 
-        var pin: Pin { .etag("\"\(tag)\"", size: size) }
+        /// - Parameter seen: the size that the server told.
+        func info(_ seen: UInt64?) -> ObjectInfo {
+            let size = isServersWord ? seen : size
+            let pin = Pin.etag("\"\(tag ?? "")\"", size: size)
+            return ObjectInfo(size: size, pin: pin, published: published, supportsRanges: supportsRanges)
+        }
     }
 
     private struct Found {
@@ -38,55 +51,68 @@ final class HubObject: SourceObject {
     }
 
     func open(prefetch: UInt64, options: ReadOptions) async throws -> OpenedObject {
-        let file = try await look().file
-        let info = ObjectInfo(
-            size: file.size,
-            pin: file.pin,
-            published: file.published,
-            supportsRanges: file.supportsRanges
-        )
+        let found = try await look()
+        let file = found.file
         // The listing has told all there is to know of a file whose bytes are not wanted yet.
-        if prefetch == 0 || file.size == 0 { return OpenedObject(info: info) }
-        var opened = try await file.address.open(prefetch: prefetch, options: options)
-        if let size = opened.info.size, size != file.size {
-            opened.stream?.cancel()
-            throw SluiceError(
-                .badAnswer,
-                object: location,
-                "the tree has \(file.size) bytes for it, its address \(size)",
-                remedy: "try again later, or another mirror of the hub",
-                retry: .backoff
-            )
+        if file.tag != nil, let size = file.size ?? found.answered?.size, prefetch == 0 || size == 0 {
+            return OpenedObject(info: file.info(size))
         }
+        var opened = try await file.address.open(prefetch: prefetch, options: options)
         let answered = opened.info
-        found.withLock { $0?.answered = answered }
-        opened.info = info
+        do {
+            try check(answered.size, file)
+        } catch {
+            opened.stream?.cancel()
+            throw error
+        }
+        self.found.withLock { $0?.answered = answered }
+        opened.info = file.tag == nil ? answered : file.info(answered.size)
         opened.info.supportsRanges = answered.supportsRanges
         opened.info.endIsProven = answered.endIsProven
         opened.info.contentHeaders = answered.contentHeaders
+        opened.info.modified = file.isServersWord ? answered.modified : nil
+        // What the server calls it may be made up for each download.
+        opened.info.proposedName = nil
+        opened.stream = opened.stream.map(file.checking)
         return opened
+    }
+
+    private func check(_ size: UInt64?, _ file: File) throws {
+        try file.answered(size)
+        guard !file.isServersWord, let size, let listed = file.size, size != listed else { return }
+        throw SluiceError(
+            .badAnswer,
+            object: location,
+            "the tree has \(listed) bytes for it, its address \(size)",
+            remedy: "try again later, or another mirror of the hub",
+            retry: .backoff
+        )
     }
 
     func read(_ range: ByteRange, of info: ObjectInfo, options: ReadOptions) async throws -> any ByteStream {
         if range.isEmpty { return ChunkListStream([]) }
         let found = try await look()
-        guard info.pin == found.file.pin else {
+        let file = found.file
+        let wanted = file.tag == nil ? info.pin : file.info(info.size).pin
+        guard info.pin == wanted else {
             throw SluiceError(
                 .sourceChanged,
                 object: location,
-                "it was \(info.pin), its revision has \(found.file.pin)",
+                "it was \(info.pin), its revision has \(wanted)",
                 remedy: "run the command again",
                 retry: .restart
             )
         }
-        if !(found.answered?.supportsRanges ?? found.file.supportsRanges) {
-            let opened = try await found.file.address.open(prefetch: range.upper, options: options)
+        if !(found.answered?.supportsRanges ?? file.supportsRanges) {
+            let opened = try await file.address.open(prefetch: range.upper, options: options)
             guard let stream = opened.stream else { throw HubAnswer.bad(location, "the server sends no bytes") }
-            return CutStream(stream, range, object: location)
+            return CutStream(file.checking(stream), range, object: location)
         }
         // In another process nothing is known yet of the server that has the bytes; the digest decides at the end.
         let weak = ObjectInfo(size: info.size, pin: .weak(size: info.size, modified: nil), supportsRanges: true)
-        return try await found.file.address.read(range, of: found.answered ?? weak, options: options)
+        let pinned = file.tag == nil ? info : found.answered ?? weak
+        let stream = try await file.address.read(range, of: pinned, options: options)
+        return range.lower == 0 ? file.checking(stream) : stream
     }
 
     /// A revision never changes.

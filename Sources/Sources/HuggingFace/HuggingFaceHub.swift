@@ -8,40 +8,18 @@ import SluiceTransport
 package final class HuggingFaceHub: Sendable {
     let connection: HubConnection
     let shortcut = HuggingFaceShortcut()
-    private let token: Secret?
     private let files: HuggingFaceFiles
-    private let ranges = RangeTrust()
 
-    /// - Parameters:
-    ///   - endpoint: `https://huggingface.co` or a mirror.
-    ///   - token: sent to that origin and to no other.
-    ///   - onWait: told why nothing moves, when the hub's limits are used up for a while.
-    package init(
-        endpoint: HTTPURL,
-        token: Secret?,
-        client: any HTTPClient,
-        retrying: Retrying,
-        time: any TimeSource,
-        onWait: @escaping @Sendable (String) -> Void = { _ in }
-    ) {
-        self.token = token
+    package init(_ access: HubAccess) {
         connection = HubConnection(
-            endpoint: HubEndpoint(url: endpoint, variable: "HF_ENDPOINT"),
-            client: client,
-            retrying: retrying,
-            time: time,
-            hint: token == nil ? "; with a token (HF_TOKEN) it is higher" : "",
-            onWait: onWait
+            access,
+            variable: "HF_ENDPOINT",
+            hint: access.token == nil ? "; with a token (HF_TOKEN) it is higher" : ""
         )
-        files = HuggingFaceFiles(time: time)
+        files = HuggingFaceFiles(time: access.time)
     }
 
     var endpoint: HTTPURL { connection.endpoint.url }
-
-    private var headers: HTTPHeaders {
-        guard let token else { return [:] }
-        return ["Authorization": "Bearer \(token.exposed)"]
-    }
 
     // MARK: - Addresses
 
@@ -68,19 +46,14 @@ package final class HuggingFaceHub: Sendable {
         let revision = HubURL.component((pinned.revision ?? "main").utf8)
         let path = "/\(pinned.kind.prefix)\(pinned.repository)/resolve/\(revision)/\(HubURL.path(file.path.bytes))"
         let cache = "/api/resolve-cache/\(pinned.kind.rawValue)/\(pinned.repository)/\(revision)/"
-        return HTTPObject(
-            url: try connection.endpoint.address(path),
-            headers: headers,
-            client: HuggingFaceFileClient(
-                hub: self,
-                place: pinned,
-                file: file,
-                cache: file.sha256 == nil ? try connection.endpoint.address(cache + HubURL.path(file.path.bytes)) : nil
-            ),
-            location: pinned.location,
-            ranges: ranges,
-            now: { [connection] in connection.time.wallSeconds() }
+        let client = HuggingFaceFileClient(
+            hub: self,
+            place: pinned,
+            file: file,
+            cache: file.sha256 == nil ? try connection.endpoint.address(cache + HubURL.path(file.path.bytes)) : nil
         )
+        let url = try connection.endpoint.address(path)
+        return connection.object(url, pinned.location, headers: connection.bearer, client: client)
     }
 
     // MARK: - Requests
@@ -93,26 +66,22 @@ package final class HuggingFaceHub: Sendable {
             first,
             place.location,
             limit: HuggingFaceTree.pageLimit,
-            send: { request in
-                var request = request
-                for field in headers { request.headers[field.name] = field.value }
-                return try await connection.send(request, .api)
-            },
+            headers: connection.bearer,
             refusal: { error($0, place) }
         )
     }
 
     /// What a refusal of the hub means for `place`.
     func error(_ response: HTTPResponse, _ place: HuggingFacePlace) -> SluiceError {
-        let answer = HuggingFaceAnswer(
+        HuggingFaceAnswer(
             status: response.status,
             headers: response.headers,
             place: place,
             page: page(place),
-            hasToken: token != nil,
+            hasToken: connection.hasToken,
             now: connection.time.wallSeconds()
         )
-        return HubAnswer.without([token], answer.error)
+        .error
     }
 
     /// Pages of one listing; a thousand entries each.
@@ -171,12 +140,8 @@ extension HuggingFaceHub {
     func object(_ place: HuggingFacePlace) -> HubObject {
         HubObject(location: place.location, host: endpoint.origin) { [self] in
             guard !place.path.bytes.isEmpty else {
-                throw SluiceError(
-                    .usage,
-                    object: place.location,
-                    "it names a repository, not a file",
-                    remedy: "add the file's path; sluice ls \(place.location) shows what is there"
-                )
+                let remedy = "add the file's path; sluice ls \(place.location) shows what is there"
+                throw HubAnswer.noFile(place.location, "repository", remedy)
             }
             let pinned = place.at(try await commit(place), path: place.path)
             guard let file = try await file(pinned) else {

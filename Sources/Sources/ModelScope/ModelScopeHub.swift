@@ -6,8 +6,6 @@ import Synchronization
 /// ModelScope as one user sees it: its address and the token.
 package final class ModelScopeHub: Sendable {
     let connection: HubConnection
-    private let token: Secret?
-    private let ranges = RangeTrust()
     /// Repositories that were listed for this user: the hub sometimes denies (403) what it allowed before.
     private let allowed = Mutex<Set<String>>([])
 
@@ -17,33 +15,15 @@ package final class ModelScopeHub: Sendable {
     /// LFS. A first answer tells; this is for who asks before.
     private static let small: UInt64 = 16 << 20
 
-    /// - Parameters:
-    ///   - endpoint: `https://modelscope.cn` or another one.
-    ///   - token: sent to that origin and to no other.
-    package init(
-        endpoint: HTTPURL,
-        token: Secret?,
-        client: any HTTPClient,
-        retrying: Retrying,
-        time: any TimeSource,
-        onWait: @escaping @Sendable (String) -> Void = { _ in }
-    ) {
-        self.token = token
-        connection = HubConnection(
-            endpoint: HubEndpoint(url: endpoint, variable: "MODELSCOPE_ENDPOINT"),
-            client: client,
-            retrying: retrying,
-            time: time,
-            onWait: onWait
-        )
+    package init(_ access: HubAccess) {
+        connection = HubConnection(access, variable: "MODELSCOPE_ENDPOINT")
     }
-
-    var hasToken: Bool { token != nil }
 
     /// As a session cookie, which is what all of the hub understands, and as a bearer.
     private var headers: HTTPHeaders {
-        guard let token else { return [:] }
-        return ["Authorization": "Bearer \(token.exposed)", "Cookie": "m_session_id=\(token.exposed)"]
+        var headers = connection.bearer
+        headers["Cookie"] = connection.token.map { "m_session_id=\($0.exposed)" }
+        return headers
     }
 
     /// What a pasted address names; nil if it is none of this hub's. `www.` in front changes nothing.
@@ -82,11 +62,7 @@ package final class ModelScopeHub: Sendable {
             HTTPRequest("GET", url),
             place.location,
             limit: ModelScopeTree.pageLimit,
-            send: { request in
-                var request = request
-                for field in headers { request.headers[field.name] = field.value }
-                return try await connection.send(request, .api)
-            },
+            headers: headers,
             refusal: { await error($0, place) }
         )
         .body
@@ -127,34 +103,30 @@ package final class ModelScopeHub: Sendable {
 
     /// What a refusal means for `place`, in the hub's own words where it has some.
     func error(_ response: HTTPResponse, _ place: ModelScopePlace) async -> SluiceError {
-        let body = (try? await response.collect(limit: 64 << 10)) ?? []
-        if let refusal = ModelScopeTree.Refusal(body), response.status < 500, response.status != 429 {
-            return refused(response.status, refusal.code, refusal.message, place)
+        await connection.refusal(response) { words in
+            if let refusal = ModelScopeTree.Refusal(words), response.status < 500, response.status != 429 {
+                return refused(response.status, refusal.code, refusal.message, place)
+            }
+            var error = connection.plain(response, place.location)
+            if error.code == .notAuthorised { error.remedy = remedy(place) }
+            return error
         }
-        var error = SluiceError(
-            httpStatus: response.status,
-            headers: response.headers,
-            object: place.location,
-            now: connection.time.wallSeconds()
-        )
-        if error.code == .notAuthorised { error.remedy = remedy(place) }
-        return error
     }
 
     func refused(_ status: Int, _ code: Int64, _ message: String, _ place: ModelScopePlace) -> SluiceError {
-        let answer = ModelScopeAnswer(
+        ModelScopeAnswer(
             status: status,
             code: code,
             message: message,
             place: place,
             page: page(place),
-            hasToken: hasToken
+            hasToken: connection.hasToken
         )
-        return HubAnswer.without([token], answer.error)
+        .error
     }
 
     private func remedy(_ place: ModelScopePlace) -> String {
-        hasToken
+        connection.hasToken
             ? "check the token, and ask for access at \(page(place))"
             : "set MODELSCOPE_API_TOKEN, and see \(page(place)) for conditions"
     }
@@ -165,12 +137,8 @@ package final class ModelScopeHub: Sendable {
     func object(_ place: ModelScopePlace) -> HubObject {
         HubObject(location: place.location, host: connection.endpoint.origin) { [self] in
             guard !place.path.bytes.isEmpty else {
-                throw SluiceError(
-                    .usage,
-                    object: place.location,
-                    "it names a repository, not a file",
-                    remedy: "add the file's path; sluice ls \(place.location) shows what is there"
-                )
+                let remedy = "add the file's path; sluice ls \(place.location) shows what is there"
+                throw HubAnswer.noFile(place.location, "repository", remedy)
             }
             let pinned = try await pinned(place)
             guard let content = pinned.content else {
@@ -215,14 +183,9 @@ package final class ModelScopeHub: Sendable {
         _ content: ModelScopePlace.Content
     ) throws(SluiceError) -> HTTPObject {
         let revision = pinned.revision ?? ModelScopePlace.mainRevision
-        return HTTPObject(
-            url: try api(pinned, "repo", [("Revision", revision), ("FilePath", pinned.path.text)]),
-            headers: headers,
-            client: ModelScopeFileClient(hub: self, place: pinned, content: content),
-            location: pinned.location,
-            ranges: ranges,
-            now: { [connection] in connection.time.wallSeconds() }
-        )
+        let client = ModelScopeFileClient(hub: self, place: pinned, content: content)
+        let url = try api(pinned, "repo", [("Revision", revision), ("FilePath", pinned.path.text)])
+        return connection.object(url, pinned.location, headers: headers, client: client)
     }
 }
 

@@ -5,18 +5,12 @@ import Synchronization
 
 /// The registries that names lead to: the default one, and those of names with a host.
 package final class OllamaRegistries: Sendable {
-    private let standard: HTTPURL
-    private let key: Secret?
-    private let make: @Sendable (HTTPURL, Secret?) -> OllamaRegistry
+    private let standard: HubAccess
     private let known = Mutex<[String: OllamaRegistry]>([:])
 
-    /// - Parameters:
-    ///   - standard: where names without a host are asked for; the only origin that gets `key`.
-    ///   - make: a registry at an address.
-    package init(standard: HTTPURL, key: Secret?, make: @escaping @Sendable (HTTPURL, Secret?) -> OllamaRegistry) {
+    /// - Parameter standard: where names without a host are asked for; the only origin that gets its token.
+    package init(_ standard: HubAccess) {
         self.standard = standard
-        self.key = key
-        self.make = make
     }
 
     /// The default registry: `OLLAMA_REGISTRY`, or registry.ollama.ai.
@@ -49,10 +43,11 @@ package final class OllamaRegistries: Sendable {
 
     private func registry(of name: OllamaName) throws(SluiceError) -> OllamaRegistry {
         let isStandard = name.host == nil || name.host == OllamaName.defaultHost
-        let address = isStandard ? standard : try OllamaRegistries.address(name)
+        let address = isStandard ? standard.endpoint : try OllamaRegistries.address(name)
         return known.withLock { known in
             if let registry = known[address.origin] { return registry }
-            let made = make(address, RedirectPolicy.sameOrigin(address, standard) ? key : nil)
+            let isOwn = RedirectPolicy.sameOrigin(address, standard.endpoint)
+            let made = OllamaRegistry(standard.at(address, token: isOwn ? standard.token : nil))
             known[address.origin] = made
             return made
         }

@@ -7,8 +7,6 @@ import Synchronization
 /// A registry of Ollama as one user sees it: its address, what proves who asks, and the manifests that are known.
 package final class OllamaRegistry: Sendable {
     let connection: HubConnection
-    private let key: Secret?
-    private let ranges = RangeTrust()
     private let state = Mutex(State())
 
     private struct State {
@@ -23,25 +21,8 @@ package final class OllamaRegistry: Sendable {
     private static let accepted =
         "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
 
-    /// - Parameters:
-    ///   - endpoint: `https://registry.ollama.ai` or another one.
-    ///   - key: sent to that origin and to no other.
-    package init(
-        endpoint: HTTPURL,
-        key: Secret?,
-        client: any HTTPClient,
-        retrying: Retrying,
-        time: any TimeSource,
-        onWait: @escaping @Sendable (String) -> Void = { _ in }
-    ) {
-        self.key = key
-        connection = HubConnection(
-            endpoint: HubEndpoint(url: endpoint, variable: "OLLAMA_REGISTRY"),
-            client: client,
-            retrying: retrying,
-            time: time,
-            onWait: onWait
-        )
+    package init(_ access: HubAccess) {
+        connection = HubConnection(access, variable: "OLLAMA_REGISTRY")
     }
 
     // MARK: - Requests
@@ -49,7 +30,7 @@ package final class OllamaRegistry: Sendable {
     /// Sends a request to the registry as whoever may read the repository: a refusal names where a token is to be had.
     func send(_ request: HTTPRequest, _ kind: HubRates.Kind, _ name: OllamaName) async throws -> HTTPResponse {
         var request = request
-        let token = state.withLock { $0.tokens[name.repository] } ?? key
+        let token = state.withLock { $0.tokens[name.repository] } ?? connection.token
         if let token { request.headers["Authorization"] = "Bearer \(token.exposed)" }
         let response = try await connection.send(request, kind)
         guard response.status == 401,
@@ -57,6 +38,7 @@ package final class OllamaRegistry: Sendable {
         else { return response }
         response.body.cancel()
         let given = try await self.token(challenge, name)
+        connection.conceal(given)
         state.withLock { $0.tokens[name.repository] = given }
         request.headers["Authorization"] = "Bearer \(given.exposed)"
         return try await connection.send(request, kind)
@@ -87,9 +69,10 @@ package final class OllamaRegistry: Sendable {
             HTTPRequest("GET", url),
             name.location,
             limit: 64 << 10,
+            isSecret: true,
             send: { request in
                 var request = request
-                if let key { request.headers["Authorization"] = "Bearer \(key.exposed)" }
+                request.headers["Authorization"] = connection.bearer["Authorization"]
                 return try await connection.send(request, .api)
             },
             refusal: { await error($0, name, "token") }
@@ -171,26 +154,24 @@ package final class OllamaRegistry: Sendable {
 
     /// What a refusal means, in the registry's own words where it has some.
     func error(_ response: HTTPResponse, _ name: OllamaName, _ what: String) async -> SluiceError {
-        let body = (try? await response.collect(limit: 64 << 10)) ?? []
-        var error = SluiceError(
-            httpStatus: response.status,
-            headers: response.headers,
-            object: name.location,
-            now: connection.time.wallSeconds()
-        )
-        switch error.code {
-        case .notFound:
-            error.message = "the registry has no such \(what == "manifest" ? "model or tag" : what)"
-            error.remedy = "check the name and the tag; \(name.repository):\(name.tag) at \(connection.endpoint.origin)"
-        case .notAuthorised:
-            error.message = key == nil ? "it is private, and no key was sent" : "the key's user may not read it"
-            error.remedy = "check the name, and set OLLAMA_API_KEY"
-        default: break
+        await connection.refusal(response) { words in
+            var error = connection.plain(response, name.location)
+            switch error.code {
+            case .notFound:
+                error.message = "the registry has no such \(what == "manifest" ? "model or tag" : what)"
+                error.remedy =
+                    "check the name and the tag; \(name.repository):\(name.tag) at \(connection.endpoint.origin)"
+            case .notAuthorised:
+                let hasKey = connection.hasToken
+                error.message = hasKey ? "the key's user may not read it" : "it is private, and no key was sent"
+                error.remedy = "check the name, and set OLLAMA_API_KEY"
+            default: break
+            }
+            let refusal = (try? JSONDecoder().decode(Refusals.self, from: Data(words)))?.errors?.first
+            let said = [refusal?.code, refusal?.message].compactMap { $0 }.joined(separator: ", ")
+            error.cause = said.isEmpty ? nil : Printable.text(String(said.prefix(300)))
+            return error
         }
-        let refusal = (try? JSONDecoder().decode(Refusals.self, from: Data(body)))?.errors?.first
-        let words = [refusal?.code, refusal?.message].compactMap { $0 }.joined(separator: ", ")
-        error.cause = words.isEmpty ? nil : Printable.text(String(words.prefix(300)))
-        return HubAnswer.without([key, state.withLock { $0.tokens[name.repository] }], error)
     }
 
     // MARK: - Files
@@ -200,12 +181,8 @@ package final class OllamaRegistry: Sendable {
         if name.path == name.manifestPath { return OllamaManifestObject(name, registry: self) }
         return HubObject(location: name.location, host: connection.endpoint.origin) { [self] in
             guard !name.path.bytes.isEmpty else {
-                throw SluiceError(
-                    .usage,
-                    object: name.location,
-                    "it names a model, not a file",
-                    remedy: "copy it with -r; sluice ls -r \(name.location) shows what is there"
-                )
+                let remedy = "copy it with -r; sluice ls -r \(name.location) shows what is there"
+                throw HubAnswer.noFile(name.location, "model", remedy)
             }
             let manifest = try await manifest(name)
             guard let layer = manifest.layers.first(where: { $0.path == name.path }) else {
@@ -226,13 +203,8 @@ package final class OllamaRegistry: Sendable {
     }
 
     private func address(of layer: OllamaManifest.Layer, in name: OllamaName) throws(SluiceError) -> HTTPObject {
-        HTTPObject(
-            url: try connection.endpoint.address("/v2/\(name.repository)/blobs/\(layer.digest)"),
-            headers: [:],
-            client: OllamaBlobClient(registry: self, name: name, layer: layer),
-            location: name.location,
-            ranges: ranges,
-            now: { [connection] in connection.time.wallSeconds() }
-        )
+        let client = OllamaBlobClient(registry: self, name: name, layer: layer)
+        let url = try connection.endpoint.address("/v2/\(name.repository)/blobs/\(layer.digest)")
+        return connection.object(url, name.location, headers: [:], client: client)
     }
 }

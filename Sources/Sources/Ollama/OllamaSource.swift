@@ -7,7 +7,7 @@ import Synchronization
 /// a copy or a mirror can be used as `OLLAMA_MODELS`.
 package final class OllamaSource: Source {
     private let name: OllamaName
-    private let registry: OllamaRegistry
+    let registry: OllamaRegistry
     /// What the tag stood for when it was asked first: all that is listed and read after it is of that manifest.
     private let pinned = Mutex<OllamaManifest?>(nil)
 

@@ -72,8 +72,10 @@ final class HubFixture: SourceHarness {
         return answer(206, fields + [range], Array(bytes[numbers[0]...last]))
     }
 
-    static func retrying(_ time: any TimeSource) -> Retrying {
-        Retrying(resources: PipelineResources(memory: .mebibytes(64), time: time))
+    static func access(_ hub: HTTPURL, _ client: any HTTPClient) -> HubAccess {
+        let resources = PipelineResources(memory: .mebibytes(64), time: SystemTime())
+        let retrying = Retrying(resources: resources)
+        return HubAccess(endpoint: hub, token: nil, client: client, retrying: retrying, time: resources.time)
     }
 
     static func digest(_ bytes: [UInt8]) -> Digest { bytes.withUnsafeBytes { SHA256.hash($0) } }
@@ -94,18 +96,8 @@ extension HubFixture.Kind {
         }
         return HubFixture.file(request, bytes, ["X-Repo-Commit: \(commit)", "ETag: \"\(sha256)\""])
     } object: { hub, client, _ in
-        let time = SystemTime()
-        return try HuggingFaceSource(
-            rest: ObjectKey("o/n/f"),
-            hub: HuggingFaceHub(
-                endpoint: hub,
-                token: nil,
-                client: client,
-                retrying: HubFixture.retrying(time),
-                time: time
-            )
-        )
-        .object(ObjectKey(""))
+        let hub = HuggingFaceHub(HubFixture.access(hub, client))
+        return try HuggingFaceSource(rest: ObjectKey("o/n/f"), hub: hub).object(ObjectKey(""))
     }
 
     static let modelScope = HubFixture.Kind { request, path, bytes in
@@ -118,18 +110,8 @@ extension HubFixture.Kind {
         guard let bytes else { return HubFixture.answer(404) }
         return HubFixture.file(request, bytes, ["X-Linked-ETag: \"\(HubFixture.digest(bytes).hex)\""])
     } object: { hub, client, _ in
-        let time = SystemTime()
-        return try ModelScopeSource(
-            rest: ObjectKey("o/n/f"),
-            hub: ModelScopeHub(
-                endpoint: hub,
-                token: nil,
-                client: client,
-                retrying: HubFixture.retrying(time),
-                time: time
-            )
-        )
-        .object(ObjectKey(""))
+        let hub = ModelScopeHub(HubFixture.access(hub, client))
+        return try ModelScopeSource(rest: ObjectKey("o/n/f"), hub: hub).object(ObjectKey(""))
     }
 
     /// A tag that moves to a manifest of the new file; the old one is gone.
@@ -144,14 +126,7 @@ extension HubFixture.Kind {
         guard path == "/v2/library/m/blobs/\(digest)" else { return HubFixture.answer(404) }
         return HubFixture.file(request, bytes, [])
     } object: { hub, client, bytes in
-        let time = SystemTime()
-        let registry = OllamaRegistry(
-            endpoint: hub,
-            key: nil,
-            client: client,
-            retrying: HubFixture.retrying(time),
-            time: time
-        )
+        let registry = OllamaRegistry(HubFixture.access(hub, client))
         let name = try OllamaName(ObjectKey("m/blobs/sha256-\(HubFixture.digest(bytes).hex)"))
         return try OllamaSource(name, registry: registry).object(ObjectKey(""))
     }

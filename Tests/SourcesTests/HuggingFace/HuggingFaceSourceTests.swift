@@ -59,11 +59,13 @@ struct HuggingFaceSourceTests {
         let time = ManualTime(advancesItself: true)
         let resources = PipelineResources(memory: .mebibytes(64), time: time)
         return HuggingFaceHub(
-            endpoint: try #require(HTTPURL(endpoint)),
-            token: Secret("hf_canary"),
-            client: client,
-            retrying: Retrying(resources: resources),
-            time: time
+            HubAccess(
+                endpoint: try #require(HTTPURL(endpoint)),
+                token: Secret("hf_canary"),
+                client: client,
+                retrying: Retrying(resources: resources),
+                time: time
+            )
         )
     }
 

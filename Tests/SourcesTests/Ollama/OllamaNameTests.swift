@@ -77,20 +77,19 @@ struct OllamaNameTests {
         ]
     )
     func registries(text: String, origin: String, hasKey: Bool) throws {
-        let asked = Locked<[(String, Bool)]>([])
         let time = SystemTime()
-        let retrying = Retrying(resources: PipelineResources(memory: .mebibytes(64), time: time))
         let registries = OllamaRegistries(
-            standard: try #require(HTTPURL("https://standard.example")),
-            key: Secret("canary")
-        ) { url, key in
-            asked.withLock { $0.append((url.origin, key != nil)) }
-            return OllamaRegistry(endpoint: url, key: key, client: NoClient(), retrying: retrying, time: time)
-        }
-        _ = try registries.source(rest: ObjectKey(text))
-        let found = asked.withLock { $0 }
-        #expect(found.map(\.0) == [origin])
-        #expect(found.map(\.1) == [hasKey])
+            HubAccess(
+                endpoint: try #require(HTTPURL("https://standard.example")),
+                token: Secret("canary"),
+                client: NoClient(),
+                retrying: Retrying(resources: PipelineResources(memory: .mebibytes(64), time: time)),
+                time: time
+            )
+        )
+        let connection = try registries.source(rest: ObjectKey(text)).registry.connection
+        #expect(connection.endpoint.origin == origin)
+        #expect(connection.hasToken == hasKey)
     }
 
     // MARK: - Challenges
