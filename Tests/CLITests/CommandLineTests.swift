@@ -147,6 +147,17 @@ struct CommandLineTests {
         #expect(try TransferSettings(decoding: text).headers == ["Y": "VAR"])
     }
 
+    @Test("buffers leave a part of --memory to what the process has beside them")
+    func bufferMemory() {
+        for (given, buffers) in [(8, 6), (32, 24), (64, 48), (256, 240), (1 << 20, (1 << 20) - 16)]
+            as [(UInt64, UInt64)]
+        {
+            var settings = SessionSettings()
+            settings.memory = .mebibytes(given)
+            #expect(settings.bufferMemory == .mebibytes(buffers))
+        }
+    }
+
     @Test("a source endpoint of its own takes nothing of the target's")
     func endpoints() throws {
         let target = S3Endpoint(endpointURL: "http://t", region: "r", profile: "p", anonymous: false, payload: .auto)

@@ -14,6 +14,8 @@ from .test_routes import Place
 MIB = 1 << 20
 LARGE = {"M": MIB, "G": MIB << 10}[os.environ.get("SLUICE_LARGE", "256M")[-1]] * int(
     os.environ.get("SLUICE_LARGE", "256M")[:-1])
+# Beside its buffers the process has some 43 MiB: 37 of code and libraries, 6 of heap. 16 of them are taken from --memory
+# (SessionSettings.bufferMemory), so that 64M may come to 48 + 43 and the default to 240 + 43.
 LIMITS = {"default": ([], 320 * MIB), "64M": (["--memory", "64M"], 96 * MIB)}
 
 

@@ -32,7 +32,7 @@ final class LiveSession: CommandSession {
             transfers: settings.transfers
         )
         resources = PipelineResources(
-            memory: settings.memory,
+            memory: settings.bufferMemory,
             up: settings.bandwidth.up,
             down: settings.bandwidth.down,
             time: time

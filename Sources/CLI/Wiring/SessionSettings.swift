@@ -63,6 +63,11 @@ extension SessionSettings {
         }
     }
 
+    /// What buffers get of `--memory`. The process has some 43 MiB beside them (37 of its code and its libraries', 6 of
+    /// its heap, when buffers are at their most), of which a quarter, 16 MiB at most, is taken from here: from 64M on the
+    /// largest resident set is `--memory` and 32 MiB, or less.
+    var bufferMemory: ByteCount { ByteCount(memory.bytes - min(memory.bytes / 4, 16 << 20)) }
+
     /// Takes over what a worker needs.
     mutating func apply(_ engine: EngineOptions) {
         memory = engine.memory
