@@ -57,14 +57,7 @@ enum MirrorRecord {
     // MARK: - Times
 
     /// `2026-05-24T00:00:00Z` (RFC 3339).
-    static func text(of seconds: Int64) -> String {
-        var seconds = time_t(min(max(seconds, 0), 253_402_300_799))
-        var parts = tm()
-        gmtime_r(&seconds, &parts)
-        var out = [CChar](repeating: 0, count: 40)
-        let count = strftime(&out, out.count, "%Y-%m-%dT%H:%M:%SZ", &parts)
-        return String(decoding: out.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
+    static func text(of seconds: Int64) -> String { DateText.utc(max(seconds, 0)) }
 
     /// Nil unless `text(of:)` writes it.
     static func time(_ text: String) -> Int64? {

@@ -1,4 +1,3 @@
-import Glibc
 import SluiceBytes
 
 /// A share of the whole, four columns wide. Rounded down, and never 100 before the end is proven.
@@ -36,16 +35,4 @@ enum ClockText {
     }
 
     private static func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
-}
-
-/// Dates for people and for JSON: RFC 3339, in UTC.
-enum DateText {
-    static func utc(_ seconds: Int64) -> String {
-        var moment = time_t(seconds)
-        var parts = tm()
-        guard gmtime_r(&moment, &parts) != nil else { return "\(seconds)" }
-        func two(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
-        let date = "\(Int(parts.tm_year) + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
-        return "\(date)T\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))Z"
-    }
 }

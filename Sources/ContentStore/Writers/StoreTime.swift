@@ -1,4 +1,3 @@
-import Glibc
 import SluiceBytes
 
 /// A moment by the clock of the store's server, in nanoseconds since 1970; only such moments are compared.
@@ -22,15 +21,7 @@ package struct StoreTime: Hashable, Sendable, Comparable, CustomStringConvertibl
     }
 
     /// `2026-05-24T00:00:00Z`.
-    package var description: String {
-        // What four digits of a year can say: a file system may hold any number.
-        var seconds = time_t(min(max(nanoseconds / 1_000_000_000, 0), 253_402_300_799))
-        var parts = tm()
-        gmtime_r(&seconds, &parts)
-        var out = [CChar](repeating: 0, count: 40)
-        let count = strftime(&out, out.count, "%Y-%m-%dT%H:%M:%SZ", &parts)
-        return String(decoding: out.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
+    package var description: String { DateText.utc(max(nanoseconds / 1_000_000_000, 0)) }
 
     package static func < (left: StoreTime, right: StoreTime) -> Bool { left.nanoseconds < right.nanoseconds }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import SluiceBytes
 import SluiceTransport
 
 /// A moment in whole seconds since 1970-01-01 UTC. Always a parameter: nothing here asks the system for the time.
@@ -24,14 +25,7 @@ package struct Timestamp: Hashable, Sendable, Comparable {
     /// `2013-05-24T00:00:00Z`.
     package var extended: String { format("%Y-%m-%dT%H:%M:%SZ") }
 
-    private func format(_ pattern: String) -> String {
-        var seconds = time_t(min(max(epochSeconds, 0), 253_402_300_799))
-        var parts = tm()
-        gmtime_r(&seconds, &parts)
-        var out = [CChar](repeating: 0, count: 40)
-        let count = strftime(&out, out.count, pattern, &parts)
-        return String(decoding: out.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
+    private func format(_ pattern: String) -> String { DateText.utc(max(epochSeconds, 0), pattern) }
 
     package static func < (left: Timestamp, right: Timestamp) -> Bool { left.epochSeconds < right.epochSeconds }
 }
