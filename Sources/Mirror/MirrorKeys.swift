@@ -21,6 +21,16 @@ package enum MirrorKeys {
     /// Of a revision beside others of the same model: `@v1.0`.
     package static func directory(_ revision: String) -> String { "@\(escaped(revision))" }
 
+    /// The place of the mirror, with `/` at its end, that a key below some place is a ref of; nil if it is none, or one of
+    /// the place itself.
+    package static func root(ofRef key: ObjectKey) -> ObjectKey? {
+        let parts = key.bytes.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        guard parts.count > 3, key.bytes.suffix(5).elementsEqual(".json".utf8) else { return nil }
+        let root = parts.dropLast(3).joined(separator: [UInt8(ascii: "/")]) + [UInt8(ascii: "/")]
+        guard key.bytes.dropFirst(root.count).starts(with: refs.bytes) else { return nil }
+        return ObjectKey(bytes: Array(root))
+    }
+
     private static func escaped(_ name: String) -> String {
         let bytes = name.utf8.flatMap { byte -> [UInt8] in
             let isPlain =

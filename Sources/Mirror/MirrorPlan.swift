@@ -26,10 +26,12 @@ package struct MirrorPlan: Sendable {
         package let twin: MirrorTwin?
         /// Whether another revision has its bytes at the sink, or will have them before.
         package let isShared: Bool
+        /// What a mirror left there is not what its manifest says: it comes again, and takes the place of what is there.
+        package var isRenewed = false
     }
 
     /// What has to be moved or is there: those of little risk first (`order`).
-    package let items: [Item]
+    package private(set) var items: [Item]
     /// What the mirror has beside the revision.
     package let gone: [MirrorManifest.File]
     /// What the revision has and the mirror will not.
@@ -103,6 +105,24 @@ package struct MirrorPlan: Sendable {
         }
         self.gone = gone.values.sorted { $0.path < $1.path }
         isWhole = tree.refused.isEmpty
+    }
+
+    /// The plan once a look at the sink found some of what it counts on missing or damaged there.
+    package func renewing(_ places: Set<ObjectKey>) -> MirrorPlan {
+        var plan = self
+        plan.items = items.map { item in
+            guard places.contains(item.key) else { return item }
+            return Item(
+                file: item.file,
+                key: item.key,
+                action: item.action == .unchanged ? .changed : item.action,
+                kept: item.kept,
+                twin: nil,
+                isShared: false,
+                isRenewed: true
+            )
+        }
+        return plan
     }
 
     /// By what both publish: a length alone is not enough.

@@ -56,6 +56,32 @@ extension StateStore {
         }
     }
 
+    /// What transfers have stored at a place of this machine or below it, the latest first.
+    package func stored(below place: String) async throws -> [StoredObject] {
+        try await read { db in
+            // One pass over the table: an index by target would cost every transfer, and this is asked once a run.
+            let rows = try db.rows(
+                """
+                SELECT target, size, fingerprint, sha256 FROM transfer
+                WHERE state = 'done' AND sha256 IS NOT NULL AND substr(target, 1, length(:place)) = :place
+                ORDER BY id DESC
+                """,
+                ["place": place]
+            )
+            return try rows.compactMap { row in
+                guard let size = row.byteCount("size"), let bytes = row.bytes("sha256"),
+                    let digest = Digest(.sha256, bytes: bytes)
+                else { return nil }
+                return StoredObject(
+                    location: try row.required("target"),
+                    size: size,
+                    fingerprint: try row.required("fingerprint"),
+                    recordedSHA256: digest
+                )
+            }
+        }
+    }
+
     /// Whether the source, or content with the digest, was ever stored.
     package func hasStored(_ source: String, _ digest: Digest?) async throws -> Bool {
         try await read { db in

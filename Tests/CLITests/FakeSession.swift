@@ -93,6 +93,7 @@ final class FakeQueue: CommandQueue {
     func liveSessions() async throws -> Set<[UInt8]> { [] }
 
     func stored(_ digest: Digest) async throws -> [StoredObject] { [] }
+    func stored(below place: String) async throws -> [StoredObject] { [] }
 
     func writeSpans(to target: String) async throws -> [WriteSpan] { [] }
 }

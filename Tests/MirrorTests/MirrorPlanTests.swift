@@ -100,6 +100,16 @@ import Testing
         #expect(plan.gone.map { "\($0.path)" } == ["b", "c"])
     }
 
+    @Test func `what a look found damaged comes again, whatever the manifests say`() throws {
+        let files = [large("a", "1"), large("b", "2"), large("c", "3")]
+        let sound = try plan(files, manifest(Array(files.prefix(2))))
+        let renewed = sound.renewing([ObjectKey("a"), ObjectKey("c")])
+        #expect(actions(renewed) == ["a": .changed, "b": .unchanged, "c": .new])
+        #expect(renewed.items.filter(\.isRenewed).map(\.key) == [ObjectKey("a"), ObjectKey("c")])
+        #expect(renewed.count(.changed).bytes == 1 << 30 && sound.moving.count == 1)
+        #expect(sound.items.allSatisfy { !$0.isRenewed } && sound.renewing([]).moving.count == 1)
+    }
+
     @Test func `what another revision has at the sink is taken from there`() throws {
         var twins = MirrorTwins()
         let (shared, other) = (large("shared", "1"), try small("git", "2"))

@@ -56,6 +56,88 @@ import Testing
         #expect(KnownContent(size: 0).compared(with: KnownContent(size: 0)) == .same)
     }
 
+    // MARK: - Which revision is meant
+
+    @Test func sevenDigitsNameACommitWhereNoOtherBeginsWithThem() throws {
+        func entry(_ revision: String, _ text: String) -> MirrorRef.Entry {
+            MirrorRef.Entry(manifest: SHA256.hash(text), revision: revision, since: 1)
+        }
+        let first = entry("abcdef0" + String(repeating: "1", count: 33), "1")
+        let second = entry("abcdef0" + String(repeating: "2", count: 33), "2")
+        let refs = [MirrorRef(name: "main", first).moved(to: second), MirrorRef(name: "v1", first)]
+        func chosen(_ text: String) throws -> MirrorRef.Entry { try MirrorRef.chosen(text, of: refs, at: "x").entry }
+        #expect(try chosen("abcdef01") == first)
+        #expect(try chosen("abcdef02") == second)
+        #expect(try chosen(String(first.manifest.hex.prefix(7))) == first)
+        let unclear = #expect(throws: SluiceError.self) { try chosen("abcdef0") }
+        #expect(unclear?.code == .usage)
+        #expect(unclear?.message.contains(first.revision) == true && unclear?.message.contains(second.revision) == true)
+        for none in ["abcdef", "ABCDEF01", "abcdef03", "main-not", "abcdef0z"] {
+            let unknown = #expect(throws: SluiceError.self) { try chosen(none) }
+            #expect(unknown?.code == .notFound, "\(none)")
+        }
+    }
+
+    @Test func aRepairTakesNothingFromALaterRevision() throws {
+        func file(_ text: String, _ path: String = "a") -> MirrorManifest.File {
+            MirrorManifest.File(
+                path: ObjectKey(path),
+                size: UInt64(text.utf8.count),
+                sha256: SHA256.hash(text),
+                evidence: [.sha256]
+            )
+        }
+        func rollback(
+            _ files: [MirrorManifest.File],
+            isLater: Bool,
+            layout: MirrorLayout = .plain
+        ) -> VerifyRollback {
+            let source = SourceRevision(
+                hub: "h",
+                endpoint: "e",
+                kind: "models",
+                name: "o/n",
+                requested: "dev",
+                resolved: "d"
+            )
+            let manifest = MirrorManifest(
+                source: source,
+                asked: "hf://o/n",
+                listing: Self.sha,
+                files: files,
+                layout: layout,
+                tool: "t",
+                written: 0
+            )
+            return VerifyRollback([VerifyRollback.Other(ref: "dev", manifest: manifest, isLater: isLater)])
+        }
+        let rotten = VerifyResult(ObjectKey("a"), .differs, found: "\(SHA256.hash("z"))")
+        let theirs = VerifyResult(ObjectKey("a"), .differs, found: "\(SHA256.hash("y"))")
+        let shorter = VerifyResult(ObjectKey("a"), .differs, found: "2 bytes")
+        let missing = VerifyResult(ObjectKey("a"), .missing)
+        let mine = file("x")
+        #expect(rollback([file("y")], isLater: true).objection(to: mine, rotten)?.ref == "dev")
+        #expect(rollback([file("y")], isLater: false).objection(to: mine, rotten) == nil)
+        #expect(rollback([file("y")], isLater: false).objection(to: mine, theirs)?.ref == "dev")
+        #expect(rollback([file("yy")], isLater: false).objection(to: mine, shorter)?.ref == "dev")
+        #expect(rollback([file("x")], isLater: true).objection(to: mine, rotten) == nil)
+        #expect(rollback([file("y", "b")], isLater: true).objection(to: mine, missing)?.ref == "dev")
+        #expect(rollback([file("y", "b")], isLater: true).objection(to: mine, rotten) == nil)
+        #expect(rollback([file("y", "b")], isLater: false).objection(to: mine, missing) == nil)
+        #expect(rollback([file("y")], isLater: true, layout: .huggingFaceCache).objection(to: mine, theirs) == nil)
+    }
+
+    @Test func aRefTellsWhereItsMirrorIs() {
+        let cases = [
+            "@v1/.sluice/refs/main.json": "@v1/", "a/b/.sluice/refs/refs%2Fpr%2F1.json": "a/b/",
+            ".sluice/refs/main.json": nil, "a/.sluice/refs/main": nil, "a/.sluice/manifests/x.json": nil,
+            "a/.sluice/refs/b/main.json": nil, "a.sluice/refs/main.json": nil, "refs/main.json": nil,
+        ]
+        for (key, root) in cases {
+            #expect(MirrorKeys.root(ofRef: ObjectKey(key)) == root.map { ObjectKey($0) }, "\(key)")
+        }
+    }
+
     // MARK: - What a manifest says
 
     private func file(

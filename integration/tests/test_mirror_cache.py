@@ -124,6 +124,59 @@ def test_a_branch_that_moved_shares_its_blobs(mirror, client, hugging_face, repo
     assert verified.returncode == 0, verified.stderr
 
 
+def rot(path, at=100):
+    """One bit of a file, and its times put back."""
+    status, body = path.stat(), bytearray(path.read_bytes())
+    body[min(at, len(body) - 1)] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(body)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+DAMAGE = {"rotted": rot, "cut short": lambda path: os.truncate(path, 5), "removed": os.unlink}
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", ".gitattributes"])
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("options", [[], ["--overwrite"]])
+def test_a_damaged_blob_is_not_linked_into_the_next_snapshot_and_comes_again(
+        mirror, client, repo, hugging_face, cache, damage, file, options):
+    mirror()
+    old, blob = repo.head("main"), cache / "models--org--m/blobs" / repo.file(file).etag
+    DAMAGE[damage](blob)
+    repo.commit({"config.json": b'{"n":1}'})
+    hugging_face.forget()
+    shown = mirror("-n")
+    (plan,) = [event for event in shown.events if event["event"] == "mirror_plan"]
+    assert plan["changed"] >= (1 if damage == "rotted" else 2), "lengths are looked at, and no byte is read"
+    assert hugging_face.requests_for("resolve") == []
+    mirror(*options)
+    fetched = {request.file for request in hugging_face.requests_for("*") if request.file}
+    assert fetched <= {"config.json", file, "again.safetensors" if file == "model.safetensors" else file}
+    assert len(fetched) == 2, "what is damaged, once, and nothing else"
+    assert snapshot(client) == wanted(repo) and snapshot(client, revision=old) == wanted(repo, old)
+    assert client.hf("cache", "verify", "org/m").returncode == 0
+    assert not [path for path in (cache / "models--org--m/blobs").iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_blob_is_not_taken_over_by_another_name_of_its_commit(mirror, client, repo, cache, damage):
+    mirror()
+    DAMAGE[damage](cache / "models--org--m/blobs" / repo.file("model.safetensors").etag)
+    repo.tag("v1", repo.head("main"))
+    mirror("--rev", "v1")
+    assert snapshot(client, revision="v1") == wanted(repo)
+
+
+def test_a_repository_that_is_a_link_is_not_followed(mirror, sluice, env, repo, cache, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    cache.mkdir(parents=True)
+    (cache / "models--org--m").symlink_to(elsewhere)
+    result = mirror(ok=False)
+    assert result.rc == 2 and "symbolic link" in str(result) and list(elsewhere.iterdir()) == []
+
+
 @pytest.mark.parametrize("kind", ["tag", "pull request", "commit"])
 def test_any_revision_is_found_by_its_name(mirror, client, repo, kind, cache):
     commit = repo.head("main")
@@ -292,3 +345,112 @@ def test_a_killed_run_is_gone_on_from(sluice, env, client, hugging_face, payload
     assert hugging_face.bytes_sent(file="model.safetensors") < 64 * MIB, "what is on the disk is hashed, not fetched"
     assert {path.name for path in (top / "blobs").iterdir()} == {file.etag for file in repo.files().values()}
     assert client.hf("cache", "verify", "org/k").returncode == 0
+
+
+# Verification
+
+
+@pytest.fixture
+def verify(sluice, env, cache):
+    """verify(*words): `sluice verify words… CACHE/models--org--m`."""
+    return lambda *words: sluice("verify", *words, cache / "models--org--m", env=env)
+
+
+def signs(result):
+    """path -> sign of every line."""
+    return {line[2:].split("  ")[0]: line[0] for line in result.out.splitlines() if line[:2] in ("= ", "- ", "+ ", "* ", "! ")}
+
+
+def test_a_clean_cache_is_the_same_and_so_is_each_of_its_commits(mirror, verify, repo):
+    mirror()
+    old, count = repo.head("main"), len(wanted(repo))
+    for options in ([], ["--quick"]):
+        clean = verify("-v", *options)
+        assert clean.rc == 0 and signs(clean) == dict.fromkeys(wanted(repo), "="), str(clean)
+    assert f"{count} same; {count} re-read" in verify().err
+    repo.commit({"config.json": b"{}", "again.safetensors": None})
+    mirror()
+    new = verify("-v")
+    assert new.rc == 0 and set(signs(new)) == set(wanted(repo)), str(new)
+    earlier = verify("-v", "--rev", old)
+    assert earlier.rc == 0 and set(signs(earlier)) == set(wanted(repo, old)), str(earlier)
+
+
+def test_damage_of_a_cache_is_found_and_mended(mirror, client, verify, repo, hugging_face, cache):
+    mirror()
+    top, commit = cache / "models--org--m", repo.head("main")
+    root = top / "snapshots" / commit
+    rot(top / "blobs" / repo.file("model.safetensors").etag)
+    os.unlink(top / "blobs" / repo.file(".gitattributes").etag)
+    os.unlink(root / "config.json")
+    os.unlink(root / "sub/deep/config.json")
+    (root / "sub/deep/config.json").symlink_to("/etc/hostname")
+    os.unlink(root / "twin.json")
+    (root / "twin.json").write_bytes(b"[]")
+    (root / "sub/mine.txt").write_bytes(b"mine")
+    (root / "link").symlink_to("nowhere")
+    (top / "refs/main").unlink()
+    expected = {"model.safetensors": "*", "again.safetensors": "*", ".gitattributes": "-", "config.json": "-",
+                "sub/deep/config.json": "*", "twin.json": "*", "sub/mine.txt": "+", "link": "+", "refs/main": "-"}
+    found = verify()
+    assert found.rc == 4 and signs(found) == expected, str(found)
+    assert "/etc/hostname" in found.out
+    quick = verify("--quick")
+    assert signs(quick) == {key: sign for key, sign in expected.items() if key not in (
+        "model.safetensors", "again.safetensors", "twin.json")}, "lengths and links only"
+    shown = verify("-n", "--repair")
+    assert shown.out.count("would repair") == 5 and "the link to its blob" in shown.out, str(shown)
+    assert not (root / "config.json").exists()
+    hugging_face.forget()
+    (root / "twin.json").unlink()
+    mended = verify("--repair", "--one-way")
+    assert mended.rc == 0, str(mended)
+    assert {request.file for request in hugging_face.requests_for("resolve")} <= {
+        "model.safetensors", "again.safetensors", ".gitattributes"}, "a link costs no request"
+    again = verify()
+    assert again.rc == 1 and signs(again) == {"sub/mine.txt": "+", "link": "+"}
+    (root / "sub/mine.txt").unlink()
+    (root / "link").unlink()
+    assert verify().rc == 0 and snapshot(client) == wanted(repo)
+    assert client.hf("cache", "verify", "org/m").returncode == 0
+
+
+def test_a_file_in_a_links_place_is_mended_once_it_may_go(mirror, verify, repo, cache):
+    mirror()
+    path = cache / "models--org--m/snapshots" / repo.head("main") / "twin.json"
+    path.unlink()
+    path.write_bytes(wanted(repo)["twin.json"])
+    assert verify().rc == 0, "a file of the same bytes is the file"
+    path.write_bytes(b"[]")
+    kept = verify("--repair")
+    assert kept.rc == 4 and "another file" in kept.err and path.read_bytes() == b"[]", str(kept)
+
+
+def test_a_branch_that_the_client_moved_is_its_own(mirror, client, verify, repo, cache):
+    mirror()
+    repo.commit({"config.json": b"{}"})
+    client.python('answer = snapshot_download("org/m")')
+    assert (cache / "models--org--m/refs/main").read_text() == repo.head("main")
+    assert verify().rc == 0
+    (cache / "models--org--m/refs/main").write_text("c" * 40)
+    assert signs(verify()) == {"refs/main": "*"}
+    assert verify("--repair").rc == 0
+
+
+def test_a_whole_cache_is_verified_repository_by_repository(sluice, mirror, env, hugging_face, repo, cache):
+    hugging_face.dataset("org/d").commit({"x.csv": b"1"})
+    mirror()
+    mirror(source="hf://datasets/org/d")
+    whole = sluice.ok("verify", cache, env=env)
+    assert "2 of 2 mirrors below" in whole.err and "datasets--org--d" in whole.err, str(whole)
+    os.unlink(cache / "datasets--org--d/blobs" / hugging_face.dataset("org/d").file("x.csv").etag)
+    found = sluice("verify", cache, env=env)
+    assert found.rc == 5 and signs(found) == {"datasets--org--d/x.csv": "-"}, str(found)
+
+
+def test_a_linked_repository_is_named_and_not_followed(mirror, verify, repo, cache):
+    mirror()
+    os.rename(cache / "models--org--m", cache / "elsewhere")
+    (cache / "models--org--m").symlink_to("elsewhere")
+    result = verify()
+    assert result.rc == 2 and "symbolic link" in result.err and result.out == "", str(result)

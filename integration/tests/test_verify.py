@@ -308,8 +308,43 @@ def test_the_ref_that_is_meant_is_chosen(mirror, sluice, hugging_face, repo, env
     sluice.ok("verify", "--one-way", "--rev", "dev", place.location, env=env)
     assert lines(sluice("verify", "--rev", "main", place.location, env=env)) == {"config.json": "*"}
     assert sluice("verify", "--rev", first, place.location, env=env).rc == 4
+    short = sluice("verify", "--rev", first[:7], place.location, env=env)
+    assert short.rc == 4 and first[:12] in short.err, str(short)
+    assert sluice("verify", "--rev", first[:6], place.location, env=env).rc == 5, "too short for git, too"
     unknown = sluice("verify", "--rev", "v9", place.location, env=env)
     assert unknown.rc == 5 and "dev, main" in unknown.err
+
+
+@pytest.mark.parametrize("kind", ["file", "s3"])
+def test_a_repair_of_an_earlier_revision_takes_nothing_from_the_later_one(mirror, sluice, repo, env, kind):
+    place = mirror(kind)
+    old = repo.head("main")
+    before = {path: file.bytes() for path, file in repo.resolve("main").files.items()}
+    repo.commit({"config.json": b"{}", "merges.txt": None, "vocab.txt": b"w" * 9000})
+    sluice.ok("mirror", "--delete", "hf://org/m", place.location, env=env)
+    for options in (["--repair"], ["--repair", "-n"]):
+        result = sluice("verify", "--one-way", *options, "--rev", old, place.location, env=env)
+        assert result.rc == 4 and "nothing is repaired" in result.err and "would repair" not in result.out, str(result)
+    assert place.read("config.json") == b"{}" and "merges.txt" not in place.keys(), "what is live stays"
+    # What both have is mended, whoever asks.
+    place.write("sub/deep/other.txt", b"p" * 4000)
+    assert sluice("verify", "--one-way", "--repair", "--rev", old, place.location, env=env).rc == 4
+    sluice.ok("verify", "--repair", place.location, env=env)
+    command = result.err.split("sluice mirror ")[1].split("\n")[0].rstrip(")")
+    sluice.ok("mirror", *command.split(), env=env)
+    sluice.ok("verify", "--one-way", "--rev", old, place.location, env=env)
+    assert {path: place.read(place_of(path)) for path in before} == before
+
+
+def test_a_repair_of_one_ref_takes_nothing_from_another_in_the_same_place(mirror, sluice, repo, env):
+    place = mirror("file")
+    repo.commit({"config.json": b"{}", "vocab.txt": FILES["vocab.txt"]}, branch="dev")
+    sluice.ok("mirror", "--rev", "dev", "--overwrite", "hf://org/m", place.location, env=env)
+    result = sluice("verify", "--repair", "--rev", "main", place.location, env=env)
+    assert result.rc == 4 and "as dev has it" in result.err and place.read("config.json") == b"{}", str(result)
+    place.write("vocab.txt", b"w" * 9000)
+    sluice.ok("verify", "--repair", "--one-way", "--rev", "dev", place.location, env=env)
+    assert place.read("vocab.txt") == FILES["vocab.txt"]
 
 
 def write_mirror(place, files, **changes):
@@ -539,6 +574,52 @@ def test_directories_are_compared_by_what_is_remembered_or_by_reading(sluice, an
     assert nested.rc == 2 and "two files, or two directories" in nested.err
 
 
+def rewritten(path, at):
+    """Other bytes of the same length, and the time of writing put back."""
+    status = os.stat(path)
+    with open(path, "r+b") as file:
+        file.seek(at)
+        byte = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte[0] ^ 1]))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize("names", [("h1", "h2"), ("d1/", "d2/")])
+def test_two_copies_are_compared_by_what_the_state_file_has_of_both(sluice, another_sluice, payload, names):
+    os.makedirs(os.path.join(sluice.work, "d/sub"))
+    for name in ("h", "d/one", "d/sub/two"):
+        payload(2 * MIB, len(name)).write_to(os.path.join(sluice.work, name))
+    for name in names:
+        sluice.ok("cp", *(["-r", "d/"] if name[-1] == "/" else ["h"]), name)
+    result = sluice.ok("verify", *names)
+    assert "by recorded digests, not re-read" in result.err and "; 0 re-read" not in result.err
+    stranger = another_sluice("other")
+    assert stranger("verify", *(os.path.join(sluice.work, name) for name in names)).rc == 1, "it remembers nothing"
+    path = os.path.join(sluice.work, names[1], "sub/two" if names[1][-1] == "/" else "").rstrip("/")
+    rewritten(path, MIB)
+    unknown = sluice("verify", *names)
+    assert unknown.rc == 1 and list(lines(unknown).values()) == ["!"] and "--download" in unknown.out, str(unknown)
+    read = sluice("verify", "--download", *names)
+    assert read.rc == 4 and list(lines(read).values()) == ["*"], str(read)
+
+
+def test_a_time_that_was_put_back_vouches_for_nothing(mirror, sluice, another_sluice, repo, env):
+    place = mirror("file")
+    clean = summary(sluice.ok("verify", "--json", "hf://org/m", place.location, env=env))
+    assert (clean["recorded"], clean["size"], clean["received"]) == (11, 1, 0)
+    read = summary(sluice.ok("verify", "--download", "--json", "hf://org/m", place.location, env=env))
+    assert read["recorded"] == 0 and read["read"] == 11 and read["received"] > 6 * MIB, "what is here is read"
+    rewritten(place.path("model-1.safetensors"), 2 * MIB)
+    for who in (sluice, another_sluice("other")):
+        for pair in (["hf://org/m", place.root], [place.root, "hf://org/m"]):
+            unknown = who("verify", *pair, env=env)
+            assert unknown.rc == 1 and lines(unknown) == {"model-1.safetensors": "!"}, str(unknown)
+            found = who("verify", "--download", *pair, env=env)
+            assert found.rc == 4 and lines(found) == {"model-1.safetensors": "*"}, str(found)
+    assert lines(sluice("verify", place.location, env=env)) == {"model-1.safetensors": "*"}
+
+
 def test_a_store_and_a_server_are_compared_by_their_digests(sluice, store, s3_fault, env, payload):
     os.makedirs(os.path.join(sluice.work, "a"))
     payload(2 * MIB, 3).write_to(os.path.join(sluice.work, "a/one"))
@@ -557,6 +638,54 @@ def test_a_store_and_a_server_are_compared_by_their_digests(sluice, store, s3_fa
 def test_what_cannot_be_verified_says_why(sluice, env, words, part):
     result = sluice("verify", *words, env=env)
     assert result.rc == 2 and part in result.err
+
+
+@pytest.mark.parametrize("kind", ["file", "s3"])
+def test_mirrors_below_a_place_are_each_verified(sluice, s3_fault, hugging_face, repo, env, kind):
+    place = Directory(sluice) if kind == "file" else Prefix(s3_fault)
+    repo.tag("v1", repo.head("main"))
+    repo.commit({"config.json": b"{}"})
+    hugging_face.model("org/n").commit({"a.txt": b"a"})
+    sluice.ok("mirror", "--rev", "v1", "--rev", "main", "hf://org/m", place.location + "org/m/", env=env)
+    sluice.ok("mirror", "hf://org/n", place.location + "org/n/", env=env)
+    clean = sluice.ok("verify", place.location, env=env)
+    assert clean.out == "" and "3 of 3 mirrors below" in clean.err and clean.err.count("; 12 re-read") == 2, str(clean)
+    place.write("org/m/@v1/config.json", b"other")
+    place.write("org/n/mine.txt", b"mine")
+    place.write("org/beside.txt", b"of no mirror")
+    found = sluice("verify", place.location, env=env)
+    assert found.rc == 1 and lines(found) == {"org/m/@v1/config.json": "*", "org/n/mine.txt": "+"}, str(found)
+    assert "1 of 3 mirrors below" in found.err
+    told = sluice("verify", "--json", place.location, env=env)
+    assert [event["target"].rstrip("/").rsplit("/", 1)[1] for event in told.events if event["event"] == "verified"] == [
+        "@main", "@v1", "n"]
+    (event,) = [event for event in told.events if event.get("result") == "differs"]
+    assert (event["mirror"], event["path"]) == ("org/m/@v1/", "config.json")
+    one = sluice("verify", "--one-way", "--repair", place.location, env=env)
+    assert one.rc == 0 and "3 of 3" in one.err, str(one)
+    place.write("org/n/.sluice/refs/main.json", b"{}")
+    broken = sluice("verify", "--one-way", place.location, env=env)
+    assert broken.rc == 1 and "cannot be trusted" in broken.err and "2 of 3" in broken.err, "one keeps no other"
+
+
+def test_what_a_killed_repair_leaves_is_nothing_extra(mirror, sluice, hugging_face, repo, env):
+    place = mirror("file")
+    damaged = flipped(place.read("model-1.safetensors"), 5)
+    place.write("model-1.safetensors", damaged)
+    hugging_face.fault("cdn", {"do": "stall", "after": 2 * MIB, "seconds": 60, "times": 1,
+                               "when": {"file": "model-1.safetensors"}})
+    running = sluice.popen("verify", "--repair", place.location, env=env)
+    until(lambda: hugging_face.bytes_sent(file="model-1.safetensors") >= 5 * MIB and any(
+        name.startswith(".model-1") for name in os.listdir(place.root)))
+    running.kill()
+    assert any(name.startswith(".model-1") for name in os.listdir(place.root)), "the test wants a leftover"
+    assert place.read("model-1.safetensors") == damaged
+    hugging_face.clear_faults()
+    found = sluice("verify", place.location, env=env)
+    assert found.rc == 4 and lines(found) == {"model-1.safetensors": "*"}, str(found)
+    mended = sluice.ok("verify", "--repair", place.location, env=env)
+    assert "repaired" in mended.err
+    sluice.ok("verify", place.location, env=env)
 
 
 def test_a_whole_store_and_a_place_without_a_mirror_are_named(sluice, store, env):

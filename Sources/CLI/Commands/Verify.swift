@@ -10,10 +10,11 @@ struct Verify: AsyncParsableCommand {
         discussion: """
             One location is a mirror: its manifest is compared with its name, and every file is read again and compared \
             with the manifest. A run that was killed goes on where it was. --repair fetches again what is damaged or \
-            missing, from where the manifest says it came from; what is extra is never deleted.
+            missing, from where the manifest says it came from; what is extra is never deleted. Of a place that is none \
+            itself every mirror below it is verified.
 
-            Two locations are compared by the digests that they publish or have recorded; nothing is read unless with \
-            --download.
+            Two locations are compared by the digests that they publish or have recorded, and the last line says how \
+            many files were not re-read; nothing is read unless with --download.
 
             Lines: = same, - missing (only at the source), + extra (only at the target), * differs, ! not known. \
             Without -v only what is not the same. Status 0 if all is the same, 4 if anything differs, 5 if only files \
@@ -29,7 +30,7 @@ struct Verify: AsyncParsableCommand {
 
     @Option(
         help: .init(
-            "The ref, revision or manifest; of a hub the revision. Default: the only ref; the location's.",
+            "The ref, revision (7 digits do) or manifest; of a hub the revision. Default: the only ref; the location's.",
             valueName: "name"
         )
     )
@@ -40,7 +41,7 @@ struct Verify: AsyncParsableCommand {
     var restart = false
     @Flag(name: .customLong("one-way"), help: "Do not look for extra files.")
     var oneWay = false
-    @Flag(help: "Of two locations, read what cannot be compared by digests.")
+    @Flag(help: "Of two locations, read what is in a directory, and what cannot be compared by digests.")
     var download = false
     @Flag(help: "Fetch again what is damaged or missing, and verify it again.")
     var repair = false

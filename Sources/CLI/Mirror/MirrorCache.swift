@@ -24,6 +24,7 @@ struct MirrorCache: Sendable {
             )
         }
         repository = try HuggingFaceRepository(kind, revision.name)
+        try HuggingFaceSnapshot.refuseLink(directory.appending(repository.directory))
         cache = HuggingFaceCache(directory)
         commit = revision.resolved
         branch = revision.requested == revision.resolved ? nil : revision.requested
@@ -41,16 +42,16 @@ struct MirrorCache: Sendable {
             repository,
             commit: commit,
             branch: branch,
-            files.map { file in
-                HuggingFaceCache.File(
-                    path: file.path,
-                    size: file.size,
-                    etag: file.place.lastComponent.text,
-                    sha256: file.sha256
-                )
-            },
+            files.map(\.cached),
             tree: try HubCacheLayout.tree(tree),
             replacing: replacing
         )
+    }
+}
+
+extension MirrorManifest.File {
+    /// The file as the cache has it.
+    var cached: HuggingFaceCache.File {
+        HuggingFaceCache.File(path: path, size: size, etag: place.lastComponent.text, sha256: sha256)
     }
 }

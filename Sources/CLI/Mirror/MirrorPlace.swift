@@ -141,6 +141,7 @@ struct MirrorPlace: Sendable {
 
     /// What the mirror brought it may replace; what somebody else put there it may not. A blob is what its name says.
     private func overwrite(_ item: MirrorPlan.Item) -> OverwritePolicy {
+        if item.isRenewed { return .renew }
         let isOwn = item.action == .changed && layout == .plain
         return rules.overwrite || isOwn ? .overwrite : .refuse
     }

@@ -54,8 +54,9 @@ struct MirrorWork: Sendable {
                     shown.isBehind = true
                     let tree = try await look.source.tree(of: look.revision)
                     for (index, place) in look.places.enumerated() {
-                        let plan = try place.plan(tree, twins: twins[index].adding(looks, at: index, for: place))
+                        var plan = try place.plan(tree, twins: twins[index].adding(looks, at: index, for: place))
                         try refuseNothing(plan, of: tree)
+                        plan = try await CacheBlobs(session, place).checked(plan, reading: false)
                         twins[index].promise(plan)
                         try show(plan, look, place, lists: !isCheck)
                     }
@@ -121,10 +122,15 @@ struct MirrorWork: Sendable {
             return (RunReport(), [:])
         }
         let tree = try await look.source.tree(of: look.revision)
-        let plans = try look.places.enumerated().map { index, place in
+        var plans = try look.places.enumerated().map { index, place in
             try place.plan(tree, twins: twins[index].adding(looks, at: index, for: place))
         }
         for plan in plans { try refuseNothing(plan, of: tree) }
+        for (index, place) in look.places.enumerated() where !place.isCurrent {
+            plans[index] = try await CacheBlobs(session, place, display).checked(plans[index], reading: true)
+        }
+        // A blob that was not compared is not linked.
+        if session.isStopped { return (RunReport(interrupted: true), [:]) }
         let run = MirrorRun(work: self, session: session, display: display, look: look, tree: tree)
         var (report, outcomes) = try await run.transfer(plans)
         var written: [Int: MirrorManifest] = [:]

@@ -10,6 +10,10 @@ struct FoundMirror: Sendable {
     let target: CopyTarget
     let chosen: MirrorRef.Chosen
     let manifest: MirrorManifest
+    /// All there are.
+    let refs: [MirrorRef]
+    /// Of a cache of huggingface_hub: its links.
+    let snapshot: HuggingFaceSnapshot?
 
     /// Reads the refs, and the manifest of the chosen one, which is compared with its name.
     ///
@@ -53,7 +57,8 @@ struct FoundMirror: Sendable {
             refs.append(ref)
         }
         chosen = try MirrorRef.chosen(rev, of: refs, at: "\(location)")
-        manifest = try await reader.manifest(chosen.entry.manifest)
+        let manifest = try await reader.manifest(chosen.entry.manifest)
+        (self.manifest, self.refs) = (manifest, refs)
         guard manifest.source.resolved == chosen.entry.revision else {
             throw SluiceError(
                 .badAnswer,
@@ -63,9 +68,21 @@ struct FoundMirror: Sendable {
                 remedy: "remove the mirror's refs (\(MirrorKeys.refs)) and mirror again: what is there is compared"
             )
         }
+        guard manifest.layout == .huggingFaceCache, let path = location.localPath else {
+            snapshot = nil
+            return
+        }
+        try HuggingFaceSnapshot.refuseLink(path)
+        snapshot = HuggingFaceSnapshot(repository: path, commit: manifest.source.resolved)
     }
 
-    private static func refs(below location: Location, _ session: any CommandSession) async throws -> [ObjectKey] {
+    /// What names the revision in a cache of huggingface_hub, as far as the ref still stands for it.
+    var branch: String? {
+        let isCurrent = refs.contains { $0.name == chosen.ref && $0.current == chosen.entry }
+        return isCurrent && chosen.ref != manifest.source.resolved ? chosen.ref : nil
+    }
+
+    static func refs(below location: Location, _ session: any CommandSession) async throws -> [ObjectKey] {
         var keys: [ObjectKey] = []
         let records = try session.source(try location.below(MirrorKeys.refs.text))
         do {
@@ -82,7 +99,7 @@ struct FoundMirror: Sendable {
         return keys
     }
 
-    private static func refuseWholeStore(_ location: Location, _ session: any CommandSession) throws {
+    static func refuseWholeStore(_ location: Location, _ session: any CommandSession) throws {
         guard case .cas = location.kind, let path = location.localPath, try session.place(path).tree == nil else {
             return
         }
@@ -111,4 +128,7 @@ struct FoundMirror: Sendable {
 extension SourceEntry {
     /// An object of no bytes that consoles make in a folder's place.
     var isMarker: Bool { relativeKey.bytes.last == UInt8(ascii: "/") && size == 0 }
+
+    /// What a transfer that was killed, or is under way, has on a disk: nothing of the user's. `cleanup` takes it away.
+    var isTemporary: Bool { location.hasPrefix("/") && TemporaryName.isOne(baseName.bytes) }
 }

@@ -14,6 +14,12 @@ struct LocalRecords: Sendable {
         sink = try session.sink(location)
     }
 
+    /// Whether a transfer of this machine once put bytes of that SHA-256 there.
+    func brought(_ digest: Digest, to place: ObjectKey) async throws -> Bool {
+        guard let target = try? sink.target(place) else { return false }
+        return try await session.queue().stored(digest).contains { $0.location == target.location }
+    }
+
     /// Whether the file is known to hold bytes of that SHA-256.
     func vouch(for digest: Digest, at place: ObjectKey) async throws -> Bool {
         let known = try await session.queue().stored(digest)
@@ -21,5 +27,23 @@ struct LocalRecords: Sendable {
             return false
         }
         return known.contains { $0.location == there.location && $0.fingerprint == there.fingerprint }
+    }
+
+    /// What transfers of this machine proved of files below the place, by location: good for a file that has that
+    /// fingerprint still.
+    func all() async throws -> [String: (digest: Digest, fingerprint: String)] {
+        var location = sink.location
+        if location.count > 1, location.hasSuffix("/") { location.removeLast() }
+        var known: [String: (digest: Digest, fingerprint: String)] = [:]
+        for stored in try await session.queue().stored(below: location) where known[stored.location] == nil {
+            if let digest = stored.recordedSHA256 { known[stored.location] = (digest, stored.fingerprint) }
+        }
+        return known
+    }
+
+    /// What the sink calls the file as it is now: inode, length and times; nil if there is none.
+    func fingerprint(of place: ObjectKey) async -> String? {
+        guard let target = try? sink.target(place) else { return nil }
+        return try? await target.existing()?.fingerprint
     }
 }

@@ -1,4 +1,5 @@
 import SluiceBytes
+import SluiceContentStore
 import SluiceMirror
 import SluicePipeline
 
@@ -23,6 +24,8 @@ struct MirrorCheck: Sendable {
         let file: MirrorManifest.File
         var result: VerifyResult
         var read: Pin?
+        /// Whether the bytes are the file's, and only the link to them is not.
+        var isLink = false
     }
 
     // MARK: - All files
@@ -153,6 +156,20 @@ struct MirrorCheck: Sendable {
         }
     }
 
+    /// What the snapshot of a cache has in the place of a link to the file's blob; nil if it is the link.
+    private func linkFault(_ file: MirrorManifest.File) throws -> VerifyResult? {
+        guard let snapshot = mirror.snapshot else { return nil }
+        switch try snapshot.found(file.cached, reading: !rules.isQuick) {
+        case .whole: return nil
+        case .missing:
+            let error = SluiceError(.notFound, object: "\(file.path)", "the snapshot has no link to its blob")
+            return VerifyResult(file.path, .missing, size: file.size, error: error)
+        case .other(let found):
+            let wanted = try HuggingFaceSnapshot.link(to: file.cached)
+            return VerifyResult(file.path, .differs, size: file.size, expected: wanted, found: found)
+        }
+    }
+
     private func judged(
         _ file: MirrorManifest.File,
         _ judge: (any SourceObject) async throws -> (VerifyResult, Pin?)
@@ -172,6 +189,9 @@ struct MirrorCheck: Sendable {
             let object = try mirror.source.object(file.place)
             do {
                 let (result, pin) = try await judge(object)
+                if result.kind == .same, let fault = try linkFault(file) {
+                    return Verdict(file: file, result: fault, isLink: true)
+                }
                 return Verdict(file: file, result: result, read: pin)
             } catch let error as SluiceError where error.isDamage(at: object) {
                 var verdict = failed(.differs, error)

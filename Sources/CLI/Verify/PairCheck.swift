@@ -17,8 +17,8 @@ struct PairCheck: Sendable {
     }
 
     func run(_ from: Location, _ to: Location) async throws -> RunReport {
-        let source = try await VerifySide.about(from) { try await VerifySide(session, from, rev: rules.rev) }
-        let target = try await VerifySide.about(to) { try await VerifySide(session, to, rev: rules.rev) }
+        var source = try await VerifySide.about(from) { try await VerifySide(session, from, rev: rules.rev) }
+        var target = try await VerifySide.about(to) { try await VerifySide(session, to, rev: rules.rev) }
         guard source.isSingle == target.isSingle else {
             throw SluiceError(
                 .usage,
@@ -26,6 +26,14 @@ struct PairCheck: Sendable {
                 "is a directory or a prefix, and the other is one file",
                 remedy: "name two files, or two directories"
             )
+        }
+        if rules.downloads {
+            source.forgetRecords()
+            target.forgetRecords()
+        } else if source.local != nil, target.local != nil {
+            // A digest of the other side is what the state file is asked by; here neither has one.
+            try await source.recall()
+            try await target.recall()
         }
         for error in source.unlisted + target.unlisted {
             try showing.tell(VerifyResult(ObjectKey(error.object ?? ""), .error, error: error))
@@ -36,7 +44,7 @@ struct PairCheck: Sendable {
             paths,
             width: min(rules.width(from), rules.width(to)),
             isStopped: { session.isStopped },
-            { await judged($0, source, target) },
+            { [source, target] in await judged($0, source, target) },
             take: { result in
                 if result.error?.code != .interrupted { try showing.tell(result) }
             }
@@ -124,7 +132,7 @@ struct PairCheck: Sendable {
     }
 
     private func recall(_ file: inout PairFile, beside other: PairFile) async throws {
-        guard let local = file.side.local, file.entry.known.proof.isEmpty else { return }
+        guard !rules.downloads, let local = file.side.local, file.entry.known.proof.isEmpty else { return }
         for digest in other.entry.known.digests where digest.algorithm == .sha256 {
             if try await local.vouch(for: digest, at: file.entry.place) { file.entry.known.digests.append(digest) }
         }

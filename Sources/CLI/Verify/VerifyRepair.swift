@@ -12,6 +12,15 @@ struct VerifyRepair: Sendable {
     let display: TransferDisplay
     let showing: VerifyShowing
 
+    /// What is wrong beside the files.
+    struct Records: Sendable {
+        var listing: VerifyResult?
+        /// Of a cache of huggingface_hub.
+        var branch: VerifyResult?
+
+        var all: [VerifyResult] { [listing, branch].compactMap { $0 } }
+    }
+
     /// What is to be brought, and whence.
     private struct Plan {
         var requests: [TransferRequest] = []
@@ -20,35 +29,79 @@ struct VerifyRepair: Sendable {
     }
 
     /// Repairs, and tells of each file what came of it.
-    func run(
-        _ damaged: [MirrorCheck.Verdict],
-        listing: VerifyResult?,
-        _ check: MirrorCheck
-    ) async throws -> RunReport {
+    func run(_ damaged: [MirrorCheck.Verdict], _ records: Records, _ check: MirrorCheck) async throws -> RunReport {
         var report = RunReport()
         let mendable = damaged.filter { $0.isMendable }
         for verdict in damaged where !verdict.isMendable && !rules.isDryRun { showing.tell(counting: verdict.result) }
-        if mendable.isEmpty, listing == nil { return report }
+        if mendable.isEmpty, records.all.isEmpty { return report }
         var plan = Plan()
         do {
-            plan = try await planned(mendable, rebuildsListing: listing != nil)
+            try await refuseRollback(mendable)
+            let bytes = mendable.filter { !$0.isLink }
+            if !bytes.isEmpty || records.listing != nil {
+                plan = try await planned(bytes, rebuildsListing: records.listing != nil)
+            }
         } catch let error as SluiceError {
             // Nothing can be fetched: what was found stays found.
             display.report(error.about(mirror.manifest.asked))
             if !rules.isDryRun { for verdict in mendable { showing.tell(counting: verdict.result) } }
-            if let listing { showing.tell(counting: listing) }
+            for result in records.all { showing.tell(counting: result) }
             return report
         }
         if rules.isDryRun {
             try show(plan)
-            if let listing { showing.tell(counting: listing) }
+            try show(links: mendable)
+            for result in records.all { showing.tell(counting: result) }
             return report
         }
         try await prepareStore(plan.files)
         report = try await bring(plan.requests, "verify --repair \(mirror.location)")
-        if let listing { try await mend(listing, plan.listing) }
+        if let listing = records.listing { try await mend(listing, plan.listing) }
+        try mendSnapshot(mendable, records.branch)
         try await check.repaired(mendable)
         return report
+    }
+
+    /// Links come back once their blobs are there.
+    private func mendSnapshot(_ mendable: [MirrorCheck.Verdict], _ branch: VerifyResult?) throws {
+        guard let snapshot = mirror.snapshot, !mendable.isEmpty || branch != nil else { return }
+        do {
+            try snapshot.mend(mendable.map(\.file.cached), branch: branch == nil ? nil : mirror.branch)
+        } catch {
+            display.report(error)
+            if let branch { showing.tell(counting: branch) }
+            return
+        }
+        guard var mended = branch else { return }
+        mended.kind = .same
+        mended.isRepaired = true
+        try showing.tell(mended)
+    }
+
+    /// What another revision has at the place since is not taken from it.
+    private func refuseRollback(_ damaged: [MirrorCheck.Verdict]) async throws {
+        let reader = RecordReader(session: session, target: mirror.target)
+        var others: [VerifyRollback.Other] = []
+        for ref in mirror.refs where ref.current.manifest != mirror.chosen.entry.manifest {
+            let isLater = ref.name == mirror.chosen.ref || ref.current.since > mirror.chosen.entry.since
+            for manifest in try await reader.manifests([ref.current.manifest]) {
+                others.append(VerifyRollback.Other(ref: ref.name, manifest: manifest, isLater: isLater))
+            }
+        }
+        let rollback = VerifyRollback(others)
+        for verdict in damaged {
+            guard let other = rollback.objection(to: verdict.file, verdict.result) else { continue }
+            let wanted = Printable.text(mirror.manifest.source.resolved)
+            throw SluiceError(
+                .exists,
+                object: "\(mirror.location)",
+                "nothing is repaired: \(verdict.file.path) is there as \(Printable.text(other.ref)) has it, at "
+                    + "\(Printable.text(other.manifest.source.resolved)), and not damaged but of another revision than "
+                    + "\(wanted)",
+                remedy: "to bring the place back to it: sluice mirror --overwrite --rev \(wanted) "
+                    + "\(Printable.text(mirror.manifest.asked)) \(mirror.location)"
+            )
+        }
     }
 
     // MARK: - Planning
@@ -78,8 +131,9 @@ struct VerifyRepair: Sendable {
         let tree = try await source.tree(of: revision)
         let files = Dictionary(tree.files.map { ($0.path, $0) }) { first, _ in first }
         var plan = Plan()
-        for verdict in damaged {
-            let file = verdict.file
+        var places: Set<ObjectKey> = []
+        // Two paths of a cache may be one blob.
+        for file in damaged.map(\.file) where places.insert(file.place).inserted {
             guard let listed = files[file.path], file.isWhat(listed) else {
                 display.report(
                     SluiceError(
@@ -122,6 +176,15 @@ struct VerifyRepair: Sendable {
             object.add("size", file.size)
             let line = "would repair \(file.path)  \(ByteCount(file.size)) from \(Redact.location(request.source))"
             try display.line(line, object)
+        }
+    }
+
+    private func show(links verdicts: [MirrorCheck.Verdict]) throws {
+        for file in verdicts.filter(\.isLink).map(\.file) {
+            var object = JSONObject()
+            object.add("event", "would_repair")
+            object.add("target", "\(file.path)")
+            try display.line("would repair \(file.path)  the link to its blob", object)
         }
     }
 

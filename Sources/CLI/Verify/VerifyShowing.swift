@@ -15,9 +15,12 @@ final class VerifyShowing: Sendable {
 
     private let display: TransferDisplay
     private let presentation: Presentation
+    /// Where the mirror is below the place that was named; nil: it is that place.
+    private let root: ObjectKey?
     private let state = Mutex(State())
 
-    init(_ display: TransferDisplay, _ presentation: Presentation) {
+    init(_ display: TransferDisplay, _ presentation: Presentation, below root: ObjectKey? = nil) {
+        self.root = root
         self.display = display
         self.presentation = presentation
     }
@@ -65,17 +68,17 @@ final class VerifyShowing: Sendable {
     /// A line; that of a file that is the same only with `-v`, or in JSON.
     func show(_ result: VerifyResult) throws {
         let isNews = result.kind != .same || result.isRepaired
-        let line = VerifyShowing.line(result)
+        let line = line(result)
         // Errors are what -q leaves.
         if presentation.quiet, presentation.style != .json {
             if result.kind != .same { display.say("sluice: \(line)") }
             return
         }
         guard isNews || presentation.verbosity > 0 || presentation.style == .json else { return }
-        try display.line(line, VerifyShowing.object(result))
+        try display.line(line, object(result))
     }
 
-    private static func line(_ result: VerifyResult) -> String {
+    private func line(_ result: VerifyResult) -> String {
         var notes: [String] = []
         if !result.reason.isEmpty { notes.append(result.reason) }
         if result.isRepaired { notes.append("repaired") }
@@ -85,14 +88,16 @@ final class VerifyShowing: Sendable {
         case .size: notes.append("by size only, not re-read")
         case .read, nil: break
         }
-        return "\(result.kind.sign) \(result.path)" + (notes.isEmpty ? "" : "  \(notes.joined(separator: "; "))")
+        let path = root.map { "\($0)\(result.path)" } ?? "\(result.path)"
+        return "\(result.kind.sign) \(path)" + (notes.isEmpty ? "" : "  \(notes.joined(separator: "; "))")
     }
 
-    private static func object(_ result: VerifyResult) -> JSONObject {
+    private func object(_ result: VerifyResult) -> JSONObject {
         var object = JSONObject()
         object.add("event", "compared")
         object.add("result", result.kind.rawValue)
         object.add("path", "\(result.path)")
+        object.add("mirror", root.map { "\($0)" })
         object.add("size", result.size)
         object.add("basis", result.basis?.rawValue)
         object.add("expected", result.expected)

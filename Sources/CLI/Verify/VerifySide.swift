@@ -73,7 +73,7 @@ struct VerifySide: Sendable {
         for try await item in source.list(recursive: true) {
             switch item {
             case .entry(let entry):
-                if entry.isPrefix || entry.isMarker { continue }
+                if entry.isPrefix || entry.isMarker || entry.isTemporary { continue }
                 if entry.relativeKey.hasPrefix(MirrorKeys.records) { records.append(entry.relativeKey) }
                 listed[entry.relativeKey] = entry
             case .skipped(let error): unlisted.append(error)
@@ -85,7 +85,7 @@ struct VerifySide: Sendable {
             for file in mirror.manifest.files {
                 named.insert(file.place)
                 guard let entry = listed[file.place] else { continue }
-                let isOfThen = entry.isAsIn(mirror.manifest, file)
+                let isOfThen = await isAsIn(file, entry)
                 files[file.path] = Entry(
                     place: file.place,
                     known: isOfThen ? file.content : KnownContent(size: entry.size),
@@ -99,14 +99,33 @@ struct VerifySide: Sendable {
             files[key] = Entry(place: key, known: KnownContent(size: entry.size))
         }
     }
-}
 
-extension SourceEntry {
-    /// Whether the manifest speaks of what is listed now: the server's name of the version is the same, or the file was
-    /// not written to since. Times and tags say nothing of what a disk did to the bytes; that is for a full look.
-    fileprivate func isAsIn(_ manifest: MirrorManifest, _ file: MirrorManifest.File) -> Bool {
-        guard size == nil || size == file.size else { return false }
-        if let etag { return file.stored?.prefix { $0 != " " } == etag[...] }
-        return modified.map { $0 <= manifest.written } ?? false
+    /// Whether the manifest speaks of what is listed now: the server's name of the version is the same, or inode, length
+    /// and times of the file, of which nobody can put back that of the change. It says nothing of what a disk did to the
+    /// bytes; that is for a full look.
+    private func isAsIn(_ file: MirrorManifest.File, _ entry: SourceEntry) async -> Bool {
+        guard entry.size == nil || entry.size == file.size else { return false }
+        if let etag = entry.etag { return file.stored?.prefix { $0 != " " } == etag[...] }
+        guard let local else { return false }
+        return await local.fingerprint(of: file.place) == file.stored
+    }
+
+    /// What the state file has of the side's files; asked once, since it takes a pass over all of it.
+    mutating func recall() async throws {
+        guard let local else { return }
+        let known = try await local.all()
+        if known.isEmpty { return }
+        for (path, entry) in files where entry.known.proof.isEmpty {
+            guard let target = try? local.sink.target(entry.place), let then = known[target.location],
+                await local.fingerprint(of: entry.place) == then.fingerprint
+            else { continue }
+            files[path]?.known.digests.append(then.digest)
+        }
+    }
+
+    /// Forgets what only records say of files of this machine: they are read.
+    mutating func forgetRecords() {
+        guard local != nil else { return }
+        for path in files.keys { files[path]?.known.digests = [] }
     }
 }

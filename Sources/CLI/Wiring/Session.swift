@@ -100,6 +100,9 @@ protocol CommandQueue: Sendable {
     /// What transfers have stored with that SHA-256 on file systems of this machine, as it was then.
     func stored(_ digest: Digest) async throws -> [StoredObject]
 
+    /// What transfers have stored at a place of this machine or below it, as it was then, the latest first.
+    func stored(below place: String) async throws -> [StoredObject]
+
     /// When transfers to a target were in the queue.
     func writeSpans(to target: String) async throws -> [WriteSpan]
 }

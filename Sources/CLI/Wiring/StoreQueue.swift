@@ -23,6 +23,8 @@ struct StoreQueue: CommandQueue {
     /// With settings that no transfer has: of a server it would not be known which endpoint is meant.
     func stored(_ digest: Digest) async throws -> [StoredObject] { try await store.stored(digest, settings: "") }
 
+    func stored(below place: String) async throws -> [StoredObject] { try await store.stored(below: place) }
+
     func list(_ states: Set<TransferState>, of job: JobID?) -> AsyncThrowingStream<QueueRow, any Error> {
         let rows = RowReader(store.rows(states: states, job: job))
         return AsyncThrowingStream { try await rows.next().map(StoreQueue.row) }

@@ -51,7 +51,16 @@ extension HuggingFaceCache {
         tree: [UInt8]?,
         replacing: Bool
     ) throws(SluiceError) {
-        let place = HuggingFacePlace(repository, commit: commit)
+        try write(HuggingFacePlace(repository, commit: commit), files, branch: branch, tree: tree, replacing: replacing)
+    }
+
+    func write(
+        _ place: HuggingFacePlace,
+        _ files: [File],
+        branch: String?,
+        tree: [UInt8]?,
+        replacing: Bool
+    ) throws(SluiceError) {
         let blobs = try directory(place.repository + [HuggingFacePlace.blobs])
         var known: [ObjectKey: File] = [:]
         var entries: [SnapshotEntry] = []
@@ -96,7 +105,9 @@ extension HuggingFaceCache {
                 // Readers take a plain file as well; another name of the blob costs no room.
                 return try calls.link((entry.etag, blobs.descriptor), (name, directory.descriptor))
             }
-            if there.kind == .regular, there.size == file.size, try digest(name, in: directory) == file.sha256 {
+            if there.kind == .regular, there.size == file.size,
+                try HuggingFaceCache.digest(name, in: directory.descriptor) == file.sha256
+            {
                 return
             }
         } catch {
@@ -112,8 +123,8 @@ extension HuggingFaceCache {
         )
     }
 
-    private func digest(_ name: [UInt8], in directory: PlaceDirectory) throws(SystemFailure) -> Digest {
-        let file = try OwnedDescriptor.open(name, in: directory.descriptor, O_RDONLY | O_NOFOLLOW)
+    static func digest(_ name: [UInt8], in directory: OwnedDescriptor) throws(SystemFailure) -> Digest {
+        let file = try OwnedDescriptor.open(name, in: directory, O_RDONLY | O_NOFOLLOW)
         var hash = SHA256()
         var buffer = [UInt8](repeating: 0, count: 1 << 20)
         var offset: UInt64 = 0

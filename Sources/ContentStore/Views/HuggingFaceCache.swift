@@ -75,7 +75,11 @@ struct HuggingFacePlace: Sendable {
     let commit: String
 
     init(_ repository: HuggingFaceRepository, commit: String) {
-        self.repository = [repository.directory]
+        self.init(repository: [repository.directory], commit: commit)
+    }
+
+    init(repository: [[UInt8]], commit: String) {
+        self.repository = repository
         self.commit = commit
     }
 
