@@ -329,6 +329,23 @@ def test_what_the_client_downloaded_is_adopted_and_a_damaged_blob_refused(sluice
     assert sluice.ok("cas", "ls", "--json", other).events == [], "no part of a revision"
 
 
+def test_a_mirror_in_a_store_comes_out_as_a_cache(sluice, client, env, repo, store, cache):
+    """Its branch, its blobs' names, and none of its records."""
+    repo.commit({".sluice/mine": b"of the repository", "small.bin": repo.file("model.safetensors").bytes()[:MIB]})
+    repo.tag("v1", repo.head("main"))
+    sluice.ok("mirror", "--rev", "main", "--rev", "v1", "hf://org/m", f"cas:{store.root}", env=env)
+    sluice.ok("cas", "checkout", "--hf-cache", f"cas:{store.root}/hf:org/m@{repo.head('main')}", cache)
+    top = cache / "models--org--m"
+    assert {path.name for path in (top / "refs").iterdir()} == {"main", "v1"}
+    assert snapshot(client) == wanted(repo) and snapshot(client, revision="v1") == wanted(repo)
+    assert {path.name for path in (top / "blobs").iterdir()} == {
+        file.etag for file in repo.resolve("main").files.values()}
+    verified = client.hf("cache", "verify", "org/m", "--fail-on-missing-files", "--fail-on-extra-files")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    found = offline(client, "info = hub.scan_cache_dir()\nanswer = [str(w) for w in info.warnings]")
+    assert found == []
+
+
 def test_a_killed_run_is_gone_on_from(sluice, env, client, hugging_face, payload, cache):
     repo = hugging_face.model("org/k")
     repo.commit({"config.json": b"{}", "model.safetensors": payload(64 * MIB, 9)})

@@ -12,7 +12,7 @@ struct CASCheckout: AsyncParsableCommand {
             Each file is a reflink of its blob where the file system shares extents, else a hard link (read-only, like \
             the blob), else a copy; each line says which. What is there with the same content is left, other content \
             needs --overwrite. With --hf-cache a tree that came from the Hub is laid out as huggingface_hub keeps it, \
-            in DIRECTORY or in the store's own hub/; HF_HUB_CACHE then names that directory.
+            a mirror without its own records, in DIRECTORY or in the store's own hub/; HF_HUB_CACHE then names that directory.
 
             EXAMPLES
               sluice cas checkout cas:/mnt/nas/models/llama ./llama
@@ -58,8 +58,12 @@ struct CASCheckout: AsyncParsableCommand {
             guard let found = try place.share.store.tree(place.name) else {
                 throw SluiceError(.notFound, object: "\(place.name)", "the store has no such tree")
             }
-            let files = try Checkout.files(of: found, below: place.path)
-            if huggingFace { return try checkout.huggingFace(place.share, found.name, files, to: destination) }
+            if huggingFace {
+                let mirrored = try MirroredTree(found, place.share.store)
+                let files = try Checkout.files(mirrored.files, of: found.name, below: place.path)
+                return try checkout.huggingFace(place.share, found.name, files, mirrored.branches, to: destination)
+            }
+            let files = try Checkout.files(found.files, of: found.name, below: place.path)
             guard let destination else { return .usage }
             return try checkout.files(place.share.store, files, to: destination)
         }
@@ -92,15 +96,19 @@ private struct Checkout: Sendable {
     let isDryRun: Bool
 
     /// The files of a tree, or those below one of its directories, with paths from there.
-    static func files(of tree: Tree, below path: ObjectKey) throws(SluiceError) -> [Manifest.File] {
-        if path.bytes.isEmpty { return tree.files }
-        if let one = tree.file(path) { return [one.at(path.lastComponent)] }
+    static func files(
+        _ files: [Manifest.File],
+        of tree: RevisionName,
+        below path: ObjectKey
+    ) throws(SluiceError) -> [Manifest.File] {
+        if path.bytes.isEmpty { return files }
+        if let one = files.first(where: { $0.path == path }) { return [one.at(path.lastComponent)] }
         let prefix = path.appending(ObjectKey("/"))
-        let below = tree.files.filter { $0.path.hasPrefix(prefix) }.map { file in
+        let below = files.filter { $0.path.hasPrefix(prefix) }.map { file in
             file.at(ObjectKey(bytes: file.path.bytes.dropFirst(prefix.bytes.count)))
         }
         guard below.isEmpty else { return below }
-        throw SluiceError(.notFound, object: "\(tree.name) \(path)", "the tree has nothing there")
+        throw SluiceError(.notFound, object: "\(tree) \(path)", "the tree has nothing there")
     }
 
     func files(_ store: ContentStore, _ files: [Manifest.File], to directory: LocalPath) throws -> ExitStatus {
@@ -117,6 +125,7 @@ private struct Checkout: Sendable {
         _ share: StoreShare,
         _ name: RevisionName,
         _ files: [Manifest.File],
+        _ mirrored: [String],
         to cache: LocalPath?
     ) throws -> ExitStatus {
         guard let kind = HuggingFaceKind(manifestKind: name.kind) else {
@@ -129,7 +138,7 @@ private struct Checkout: Sendable {
         }
         if isDryRun { return try preview(files) }
         let view = try HuggingFaceView(share.store, cache: cache, options, pool: BufferPool(retained: 4))
-        let branches = try share.store.branches(of: name)
+        let branches = Set(try share.store.branches(of: name) + mirrored).sorted()
         var failures: Set<SluiceError.Code> = []
         let summary = try view.write(
             HuggingFaceRepository(kind, name.name),
