@@ -113,6 +113,11 @@ struct ProgressTests {
         }
         #expect(text.line(notice, columns: 80)?.contains("matches the published digest") == true)
         #expect(text.line(notice)?.contains(transfer.target) == true)
+        var kept = ActiveTransfer(id: TransferID(2), source: "s3://b/k", target: "/k", size: 1, at: .zero)
+        let outcome = ProgressTests.outcome(1, moved: 1)
+        #expect(text.line(.finished(kept, outcome))?.contains("matches the recorded digest") == true)
+        kept.isDemanded = true
+        #expect(text.line(.finished(kept, outcome))?.contains("matches the digest that was asked for") == true)
         let error = SluiceError(.notFound, String(repeating: "long ", count: 40))
         #expect(text.line(.failed(transfer, error, parked: false), columns: 40)?.contains(transfer.target) == true)
     }

@@ -35,7 +35,7 @@ struct NoticeText: Sendable {
         var parts = ["\(ByteCount(outcome.size))"]
         if outcome.state == .skipped || outcome.moved == 0, outcome.size > 0 { parts.append("nothing moved") }
         switch outcome.proof {
-        case .published: parts.append("matches the published digest")
+        case .published: parts.append("matches the \(NoticeText.digest(of: transfer))")
         case .transport: parts.append("no published digest to compare with")
         }
         if let sha256 = outcome.sha256 { parts.append("sha256 \(sha256.hex)") }
@@ -44,6 +44,14 @@ struct NoticeText: Sendable {
         let verb = outcome.state == .skipped ? "skipped " : "done    "
         guard let columns else { return verb + place(transfer) + "  " + parts.joined(separator: ", ") }
         return NoticeText.fitted(verb, transfer, place(transfer), parts, columns)
+    }
+
+    /// Whose word a digest was: what lies with an object in a bucket or names a blob is a record of who put it there, and
+    /// nothing that a publisher says.
+    private static func digest(of transfer: ActiveTransfer) -> String {
+        if transfer.isDemanded { return "digest that was asked for" }
+        let isKept = ["s3:", "cas:"].contains { transfer.source.hasPrefix($0) }
+        return isKept ? "recorded digest" : "published digest"
     }
 
     /// As many parts, the first ones first, as find room beside a name that can still be told from others.

@@ -8,6 +8,8 @@ struct ActiveTransfer: Sendable {
     let source: String
     /// Redacted.
     let target: String
+    /// Whether the user, or a record of our own, says which digest it has to have.
+    var isDemanded = false
     var size: UInt64?
     var done: UInt64 = 0
     var phase = TransferPhase.resolving
@@ -62,6 +64,8 @@ struct ProgressModel: Sendable {
     /// Whether every planned transfer's size is known, and no more will come.
     private(set) var isPlanComplete = false
     private var unknownSizes = 0
+    /// Targets of requests that say which digest is to come.
+    private var demanded: Set<String> = []
     private(set) var window: RateWindow
     let startedAt: Duration
 
@@ -73,6 +77,7 @@ struct ProgressModel: Sendable {
     mutating func plan(_ requests: [TransferRequest]) {
         plannedFiles += requests.count
         unknownSizes += requests.count { $0.size == nil }
+        for request in requests where request.expectedSHA256 != nil { demanded.insert(request.target) }
         plannedBytes = requests.reduce(plannedBytes) { $0.addingCapped($1.size ?? 0) }
     }
 
@@ -101,7 +106,9 @@ struct ProgressModel: Sendable {
         }
         if case .started(let source, let target, let size) = event.kind {
             active.removeAll { $0.id == id }
-            active.append(ActiveTransfer(id: id, source: source, target: target, size: size, at: now))
+            var transfer = ActiveTransfer(id: id, source: source, target: target, size: size, at: now)
+            transfer.isDemanded = demanded.remove(target) != nil
+            active.append(transfer)
             return nil
         }
         let index = active.firstIndex { $0.id == id }
