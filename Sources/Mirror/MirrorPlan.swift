@@ -1,6 +1,14 @@
 import SluiceBytes
 import SluicePipeline
 
+/// Why a file of a manifest counts for nothing at a sink.
+package enum MirrorLoss: Sendable {
+    /// Nothing has its place.
+    case missing
+    /// Something has its place that is not as the mirror brought it.
+    case replaced
+}
+
 /// What is to be done at one sink so that it holds a revision: decided from two lists, without I/O.
 package struct MirrorPlan: Sendable {
     /// What becomes of a file.
@@ -20,14 +28,48 @@ package struct MirrorPlan: Sendable {
         package let file: SourceTree.File
         package let key: ObjectKey
         package let action: Action
-        /// What the mirror has of that path.
-        package let kept: MirrorManifest.File?
-        /// The same bytes somewhere else at the sink: they are taken from there, and not from the hub.
-        package let twin: MirrorTwin?
         /// Whether another revision has its bytes at the sink, or will have them before.
         package let isShared: Bool
+        /// Whether something else than what the mirror brought has its place.
+        package let isReplaced: Bool
         /// What a mirror left there is not what its manifest says: it comes again, and takes the place of what is there.
-        package var isRenewed = false
+        package let isRenewed: Bool
+        /// Most files have neither of both: large values, which are kept apart.
+        private let known: Known?
+
+        /// What the mirror has of that path.
+        package var kept: MirrorManifest.File? { known?.kept }
+        /// The same bytes somewhere else at the sink: they are taken from there, and not from the hub.
+        package var twin: MirrorTwin? { known?.twin }
+
+        fileprivate init(
+            _ file: SourceTree.File,
+            _ key: ObjectKey,
+            _ action: Action,
+            kept: MirrorManifest.File? = nil,
+            twin: MirrorTwin? = nil,
+            isShared: Bool = false,
+            isReplaced: Bool = false,
+            isRenewed: Bool = false
+        ) {
+            self.file = file
+            self.key = key
+            self.action = action
+            self.isShared = isShared
+            self.isReplaced = isReplaced
+            self.isRenewed = isRenewed
+            known = kept == nil && twin == nil ? nil : Known(kept, twin)
+        }
+    }
+
+    private final class Known: Sendable {
+        let kept: MirrorManifest.File?
+        let twin: MirrorTwin?
+
+        init(_ kept: MirrorManifest.File?, _ twin: MirrorTwin?) {
+            self.kept = kept
+            self.twin = twin
+        }
     }
 
     /// What has to be moved or is there: those of little risk first (`order`).
@@ -44,6 +86,7 @@ package struct MirrorPlan: Sendable {
 
     /// - Parameters:
     ///   - previous: what the sink's own manifest says that it holds; nil: nothing.
+    ///   - lost: of its files those that are not there any more as the mirror brought them, by their paths.
     ///   - earlier: manifests before that, as far as what they brought was not deleted since.
     ///   - twins: what mirrors of other revisions hold at the sink.
     ///   - reason: why a file is left out; nil: it is not.
@@ -51,6 +94,7 @@ package struct MirrorPlan: Sendable {
     package init(
         _ tree: SourceTree,
         previous: MirrorManifest?,
+        lost: [ObjectKey: MirrorLoss] = [:],
         earlier: [MirrorManifest] = [],
         twins: MirrorTwins = MirrorTwins(),
         layout: MirrorLayout = .plain,
@@ -68,32 +112,40 @@ package struct MirrorPlan: Sendable {
                 continue
             }
             let key = try key(file)
-            let kept = known[file.path]
-            if let kept, MirrorPlan.isSame(kept, file), kept.place == key {
-                items.append(Item(file: file, key: key, action: .unchanged, kept: kept, twin: nil, isShared: false))
+            let loss = lost[file.path]
+            let kept = loss == .missing ? nil : known[file.path]
+            if let kept, loss == nil, MirrorPlan.isSame(kept, file), kept.place == key {
+                items.append(Item(file, key, .unchanged, kept: kept))
                 continue
             }
-            let twin = twins.twin(of: file)
-            if let twin, twin.isHere, twin.file.place == key {
-                // Another name of the same commit, or of a blob that is there.
-                var same = twin.file
-                same.path = file.path
-                same.key = key == file.path ? nil : key
-                items.append(Item(file: file, key: key, action: .unchanged, kept: same, twin: nil, isShared: true))
-                continue
+            var twin = twins.twin(of: file)
+            let isShared = twin != nil || twins.isPromised(file)
+            if let there = twin, there.isHere, there.file.place == key {
+                if there.proves(file) {
+                    // Another name of the same commit, or of a blob that is there.
+                    var same = there.file
+                    same.path = file.path
+                    same.key = key == file.path ? nil : key
+                    items.append(Item(file, key, .unchanged, kept: same, isShared: true))
+                    continue
+                }
+                // It is read again where it is.
+                twin = nil
             }
             items.append(
                 Item(
-                    file: file,
-                    key: key,
-                    action: kept == nil ? .new : .changed,
+                    file,
+                    key,
+                    kept == nil ? .new : .changed,
                     kept: kept,
                     twin: twin,
-                    isShared: twin != nil || twins.isPromised(file)
+                    isShared: isShared,
+                    isReplaced: loss == .replaced
                 )
             )
         }
-        self.items = items.sorted(by: MirrorPlan.order)
+        items.sort(by: MirrorPlan.order)
+        self.items = items
         self.leftOut = leftOut.sorted { $0.path < $1.path }
         // What the revision has and was not selected this time is not gone.
         let stays = Set(tree.files.map(\.path))
@@ -112,15 +164,8 @@ package struct MirrorPlan: Sendable {
         var plan = self
         plan.items = items.map { item in
             guard places.contains(item.key) else { return item }
-            return Item(
-                file: item.file,
-                key: item.key,
-                action: item.action == .unchanged ? .changed : item.action,
-                kept: item.kept,
-                twin: nil,
-                isShared: false,
-                isRenewed: true
-            )
+            let action: Action = item.action == .unchanged ? .changed : item.action
+            return Item(item.file, item.key, action, kept: item.kept, isRenewed: true)
         }
         return plan
     }
@@ -129,7 +174,7 @@ package struct MirrorPlan: Sendable {
     static func isSame(_ kept: MirrorManifest.File, _ file: SourceTree.File) -> Bool {
         guard kept.size == file.size else { return false }
         if let sha256 = file.published.first(where: { $0.algorithm == .sha256 }) { return kept.sha256 == sha256 }
-        return file.object != nil && kept.object == file.object
+        return file.object != nil && kept.object == file.object && kept.evidence.contains(.gitObject)
     }
 
     /// Small files, then large ones, each by path: shards come in their order.
@@ -141,21 +186,30 @@ package struct MirrorPlan: Sendable {
     /// How many files, and bytes that have to come, of an action.
     package func count(_ action: Action) -> (files: Int, bytes: UInt64) {
         if action == .gone { return (gone.count, gone.reduce(0) { $0.addingCapped($1.size) }) }
-        let files = items.filter { $0.action == action }
         var known: Set<ObjectKey> = []
-        // A blob comes once, and what another revision has does not come at all.
-        let coming = files.filter { known.insert($0.key).inserted && !$0.isShared }
-        return (files.count, coming.reduce(0) { $0.addingCapped($1.file.size) })
+        var (files, bytes) = (0, UInt64(0))
+        for item in items where item.action == action {
+            files += 1
+            // A blob comes once, and what another revision has does not come at all.
+            if known.insert(item.key).inserted, !item.isShared { bytes = bytes.addingCapped(item.file.size) }
+        }
+        return (files, bytes)
     }
 
     /// How many files, and their bytes, are taken from where another revision has them at the sink.
     package var shared: (files: Int, bytes: UInt64) {
-        let files = moving.filter(\.isShared)
-        return (files.count, files.reduce(0) { $0.addingCapped($1.file.size) })
+        var (files, bytes) = (0, UInt64(0))
+        for item in moving where item.isShared {
+            files += 1
+            bytes = bytes.addingCapped(item.file.size)
+        }
+        return (files, bytes)
     }
 
     /// What has to be moved.
-    package var moving: [Item] { items.filter { $0.action == .new || $0.action == .changed } }
+    package var moving: LazyFilterSequence<[Item]> {
+        items.lazy.filter { $0.action == .new || $0.action == .changed }
+    }
 
     /// What may be deleted at the sink.
     ///

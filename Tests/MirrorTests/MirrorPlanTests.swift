@@ -27,7 +27,7 @@ import Testing
             size: file.size,
             sha256: file.published.first { $0.algorithm == .sha256 } ?? sha,
             object: file.object,
-            evidence: [.sha256]
+            evidence: file.object == nil ? [.sha256] : [.gitObject]
         )
     }
 
@@ -113,7 +113,11 @@ import Testing
     @Test func `what another revision has at the sink is taken from there`() throws {
         var twins = MirrorTwins()
         let (shared, other) = (large("shared", "1"), try small("git", "2"))
-        twins.add(manifest([shared, other]), isHere: false) { "s3://b/@v1/\($0)" }
+        var record = manifest([shared, other])
+        for index in record.files.indices where record.files[index].object != nil {
+            record.files[index].evidence = [.transport]
+        }
+        twins.add(record, isHere: false) { "s3://b/@v1/\($0)" }
         let named = large("renamed", "1")
         let files = [shared, named, large("own", "3"), other, large("longer", "1", size: 7)]
         func planned(_ twins: MirrorTwins) throws -> MirrorPlan {
@@ -133,6 +137,40 @@ import Testing
         var promised = MirrorTwins()
         promised.promise(plan)
         #expect(try planned(promised).shared.files == 5)
+    }
+
+    @Test func `what is not there as it was brought counts for nothing`() throws {
+        let (same, other, away) = (large("same", "1"), large("other", "2"), large("away", "3"))
+        let plan = try MirrorPlan(
+            SourceTree(files: [same, other, away, large("newer", "5")], pages: []),
+            previous: manifest([same, other, away, large("newer", "4")]),
+            lost: [other.path: .replaced, away.path: .missing]
+        ) { file throws(SluiceError) in file.path }
+        #expect(actions(plan) == ["same": .unchanged, "other": .changed, "away": .new, "newer": .changed])
+        #expect(plan.items.filter(\.isReplaced).map(\.file.path) == [other.path])
+    }
+
+    @Test func `git's name is believed only where the bytes were compared with it`() throws {
+        let file = try small("git", "1")
+        var record = manifest([file])
+        #expect(try actions(plan([file], record)) == ["git": .unchanged])
+        record.files[0].evidence = [.transport]
+        #expect(try actions(plan([file], record)) == ["git": .changed])
+    }
+
+    @Test func `a sibling's word is taken for a SHA-256, and no other digest`() throws {
+        let (big, little) = (large("big", "1"), try small("little", "2"))
+        func planned(proven: Set<ObjectKey>) throws -> MirrorPlan {
+            var twins = MirrorTwins()
+            twins.add(manifest([big, little]), isHere: true, proven: proven) { "/m/\($0)" }
+            return try MirrorPlan(SourceTree(files: [big, little], pages: []), previous: nil, twins: twins) {
+                file throws(SluiceError) in
+                file.path
+            }
+        }
+        #expect(try actions(planned(proven: [])) == ["big": .unchanged, "little": .new])
+        #expect(try planned(proven: []).items.allSatisfy(\.isShared), "none of it comes from the hub")
+        #expect(try actions(planned(proven: [little.path])) == ["big": .unchanged, "little": .unchanged])
     }
 
     @Test func `a blob that is there has one more name, and of two names one comes`() throws {

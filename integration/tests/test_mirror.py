@@ -181,7 +181,7 @@ def test_deletion_follows_no_link_and_takes_nothing_that_somebody_wrote(sluice, 
     os.symlink("../outside", f"{sluice.work}/mirror/sub")
     with open(f"{sluice.work}/mirror/a b+c%20#?.txt", "w") as file:
         file.write("own")
-    repo.commit({"sub/deep/config.json": None, "a b+c%20#?.txt": None, "empty": None})
+    repo.commit({path: None for path in ODD if path.startswith(("sub/", "a b", "empty"))})
     result = sluice("mirror", "--delete", "hf://org/m", "mirror/", env=env)
     assert result.rc == 1 and "not deleted" in result.err, str(result)
     assert below(sluice.work + "/outside") == {"deep/config.json": b"precious", "deep/Config.json": b"precious"}
@@ -275,7 +275,7 @@ def test_another_machine_finds_small_files_at_a_server(sluice, another_sluice, h
     sluice.ok("mirror", "hf://org/m", "s3://bucket/m/", env=env)
     # As if the first machine had died before its manifest.
     for key in [key for key in s3_fault.buckets["bucket"].objects if ".sluice/refs/" in key]:
-        del s3_fault.buckets["bucket"].objects[key]
+        s3_fault.buckets["bucket"].delete(key)
     repo.commit({"new.json": b"new"})
     hugging_face.forget()
     s3_fault.requests.clear()

@@ -6,6 +6,7 @@ import pytest
 
 from .hub_client import HubClient
 from .test_mirror import MIB, Place, below
+from .test_mirror_others import fingerprint, forge
 
 
 @pytest.fixture
@@ -76,6 +77,7 @@ def test_a_revision_that_is_added_later_shares_too(sluice, hugging_face, repo, e
 
 
 def test_a_copy_of_a_damaged_file_is_refused(sluice, hugging_face, repo, env):
+    """As if a disk had done it: neither times nor lengths tell."""
     sluice.ok("mirror", "--rev", "v1", "--rev", repo.head("v1"), "hf://org/m", "mirror/", env=env)
     path = os.path.join(sluice.work, "mirror/@v1/model.safetensors")
     for name in ("v1", repo.head("v1")):
@@ -84,6 +86,11 @@ def test_a_copy_of_a_damaged_file_is_refused(sluice, hugging_face, repo, env):
         with open(path, "r+b") as file:
             file.seek(MIB)
             file.write(b"scribble")
+
+        def unseen(file):
+            if file["path"] == "model.safetensors":
+                file["stored"] = fingerprint(path)
+        forge(os.path.join(sluice.work, f"mirror/@{name}"), unseen)
     result = sluice("mirror", *REVISIONS, "hf://org/m", "mirror/", env=env)
     assert result.rc == 4 and repo.file("model.safetensors").sha256 in result.err and "@v1/model" in result.err
     assert not os.path.exists(os.path.join(sluice.work, "mirror/@main/.sluice/refs"))

@@ -60,7 +60,7 @@ struct Mirror: AsyncParsableCommand {
         )
     )
     var maxDelete: Int?
-    @Flag(help: "Replace files at the target that no mirror brought. Default: other content is an error.")
+    @Flag(help: "Replace files that no mirror brought, or that were changed since. Default: other content is an error.")
     var overwrite = false
     @Flag(name: .customLong("no-structure"), help: "Do not look at the headers of the model files that arrived.")
     var noStructure = false
@@ -125,11 +125,13 @@ struct Mirror: AsyncParsableCommand {
         var settings = try SessionSettings(global, http: http, s3: s3)
         settings.apply(engine)
         settings.object = try s3Object.settings()
-        let presentation = Presentation(global)
+        var presentation = Presentation(global)
+        presentation.remedyForExisting = MirrorPlace.remedy
         var rules = MirrorRules()
         rules.overwrite = overwrite
         rules.deletes = delete
         rules.maxDelete = maxDelete
+        rules.looksForOthers = dryRun && !checkOnly
         rules.checksStructure = !noStructure
         rules.settings = try TransferSettings(settings).encoded()
         let run = CommandRun(settings: settings, presentation: presentation)

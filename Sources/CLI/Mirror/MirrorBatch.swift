@@ -59,9 +59,19 @@ struct MirrorBatch: Sendable {
     ///
     /// - Throws: `.usage` if it cannot be read, or is longer than any list of models.
     static func text(of path: String) throws(SluiceError) -> String {
-        let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
+        // Opening a pipe waits for its writer, and who names it would not know what for.
+        let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw unreadable(path, errno) }
         defer { if path != "-" { close(descriptor) } }
+        var status = stat()
+        guard path == "-" || fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG else {
+            throw SluiceError(
+                .usage,
+                object: path,
+                "the list of models is no regular file",
+                remedy: "give it on standard input, with --from -"
+            )
+        }
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65_536)
         while UInt64(bytes.count) <= ModelListReader.longest.bytes {

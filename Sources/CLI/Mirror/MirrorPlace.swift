@@ -15,10 +15,12 @@ struct MirrorPlace: Sendable {
     let manifest: MirrorManifest?
     /// What it pointed to before, as far as files may be left of it; only if such are to be deleted.
     let earlier: [MirrorManifest]
+    /// What is there, as far as it was looked for.
+    let look: PlaceLook
+    let rules: MirrorRules
     private let revision: SourceRevision
-    private let rules: MirrorRules
 
-    /// Looks at the records: two small reads.
+    /// Looks at the records, two small reads, and whether what they name is there; no byte of a file is read.
     ///
     /// - Parameter named: whether the mirror goes below the location, under its hub's name.
     init(
@@ -53,6 +55,7 @@ struct MirrorPlace: Sendable {
         guard let ref else {
             manifest = nil
             earlier = []
+            look = try await PlaceLook(session, target, nil, all: rules.looksForOthers)
             return
         }
         let manifest = try await reader.manifest(ref.current.manifest)
@@ -60,6 +63,8 @@ struct MirrorPlace: Sendable {
         // Whoever clears a cache does not know of the manifest.
         let isThere = cache?.has(manifest.source.resolved) ?? true
         self.manifest = isThere ? manifest : nil
+        let looksLikeFiles = isThere && layout == .plain && manifest.layout == layout
+        look = try await PlaceLook(session, target, looksLikeFiles ? manifest : nil, all: rules.looksForOthers)
         earlier = rules.deletes ? try await reader.manifests(ref.leftovers) : []
     }
 
@@ -81,10 +86,12 @@ struct MirrorPlace: Sendable {
     }
 
     /// Whether the target has this revision, whole or as far as it was selected.
+    ///
+    /// Of the same endpoint: what another one calls the same commit is compared with its own listing.
     var isCurrent: Bool {
-        guard let manifest, manifest.source.resolved == revision.resolved, manifest.source.name == revision.name else {
-            return false
-        }
+        guard let manifest, manifest.source.resolved == revision.resolved, manifest.source.name == revision.name,
+            manifest.source.endpoint == revision.endpoint, look.lost.isEmpty
+        else { return false }
         return manifest.layout == layout && manifest.selection == rules.selection && cache?.isThere ?? true
     }
 
@@ -102,6 +109,7 @@ struct MirrorPlace: Sendable {
         try MirrorPlan(
             tree,
             previous: manifest,
+            lost: look.lost,
             earlier: earlier,
             twins: twins,
             layout: layout,
@@ -113,37 +121,34 @@ struct MirrorPlace: Sendable {
     }
 
     /// A transfer of a file of the plan.
-    func request(_ item: MirrorPlan.Item, host: String, fanOut: Int64?) throws -> TransferRequest {
+    func request(_ item: MirrorPlan.Item, host: String, _ session: any CommandSession) async throws -> TransferRequest {
         TransferRequest(
             source: item.file.location,
             target: try target.sink.target(item.key).location,
             settings: target.settings,
-            overwrite: overwrite(item),
+            overwrite: try await overwrite(item, session),
             host: host,
-            size: item.file.size,
-            fanOut: fanOut
+            size: item.file.size
         )
     }
 
     /// A transfer from where the same bytes are at this sink already.
-    func copy(_ item: MirrorPlan.Item, of twin: MirrorTwin, _ session: any CommandSession) throws -> TransferRequest {
+    func copy(
+        _ item: MirrorPlan.Item,
+        of twin: MirrorTwin,
+        _ sha256: Digest,
+        _ session: any CommandSession
+    ) async throws -> TransferRequest {
         let object = try session.source(try Resolver.location(twin.location)).object(ObjectKey(""))
         return TransferRequest(
             source: twin.location,
             target: try target.sink.target(item.key).location,
             settings: target.settings,
-            overwrite: overwrite(item),
-            expectedSHA256: twin.file.sha256.hex,
+            overwrite: try await overwrite(item, session),
+            expectedSHA256: sha256.hex,
             host: object.host,
             size: item.file.size
         )
-    }
-
-    /// What the mirror brought it may replace; what somebody else put there it may not. A blob is what its name says.
-    private func overwrite(_ item: MirrorPlan.Item) -> OverwritePolicy {
-        if item.isRenewed { return .renew }
-        let isOwn = item.action == .changed && layout == .plain
-        return rules.overwrite || isOwn ? .overwrite : .refuse
     }
 
     /// Where the mirror is: a tree of a store is named after the revision unless the user names it.

@@ -14,6 +14,8 @@ struct MirrorRules: Sendable {
     var overwrite = false
     var deletes = false
     var maxDelete: Int?
+    /// Whether what is in the way is looked for beforehand (`-n`): else the transfers meet it.
+    var looksForOthers = false
     /// Whether headers are looked at once files have arrived.
     var checksStructure = true
     /// `TransferSettings`, encoded.

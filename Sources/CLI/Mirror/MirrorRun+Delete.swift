@@ -15,32 +15,30 @@ extension MirrorRun {
         var entries: [SourceEntry] = []
         for file in gone {
             let target = try place.target.sink.target(file.place)
-            if let objection = try await objection(to: file, target) {
+            if let objection = try await place.objection(toDeleting: file, target, session) {
                 display.report(objection)
                 report.failures[objection.code, default: 0] += 1
                 continue
             }
-            entries.append(
-                SourceEntry(
-                    relativeKey: file.place,
-                    baseName: file.place.lastComponent,
-                    size: file.size,
-                    location: target.location
-                )
-            )
+            entries.append(MirrorRun.entry(file, target))
         }
         var rest = entries[...]
         while !rest.isEmpty {
             let batch = Array(rest.prefix(remover.batch))
             rest = rest.dropFirst(remover.batch)
+            var stays: Set<String?> = []
             // Who was there before has done the same.
             for error in try await remover.remove(batch) where error.code != .notFound {
                 display.report(error)
                 report.failures[error.code, default: 0] += 1
+                stays.insert(error.object)
+            }
+            // An error without a name may be of any of them.
+            for entry in batch where !stays.contains(nil) && !stays.contains(entry.location) {
+                display.tell("deleted \(entry.relativeKey)", MirrorRun.deleted(entry, at: place, isDone: true))
             }
         }
         guard report.failures.isEmpty else { return report }
-        if !gone.isEmpty { display.say("deleted \(gone.count) files that the revision does not have") }
         let digest = try manifest.encoded().withUnsafeBytes { SHA256.hash($0) }
         try await changeRef(at: place) { ref in
             ref.map { $0.current.manifest == digest && !$0.leftovers.isEmpty ? $0.clearedUp() : $0 }
@@ -48,26 +46,22 @@ extension MirrorRun {
         return report
     }
 
-    /// Why a file that the revision does not have stays all the same: a manifest is only a file, and what it names may be
-    /// somebody else's by now.
-    private func objection(to file: MirrorManifest.File, _ target: any SinkTarget) async throws -> SluiceError? {
-        if let objection = file.objection {
-            return SluiceError(.badAnswer, object: target.location, "it is not deleted: \(objection)")
-        }
-        let there: StoredObject?
-        do {
-            there = try await session.retrying.run(host: target.host, object: target.location) {
-                try await target.existing()
-            }
-        } catch let error as SluiceError {
-            return error.about(target.location)
-        }
-        guard let there, there.fingerprint != file.stored else { return nil }
-        return SluiceError(
-            .exists,
-            object: target.location,
-            "it is not deleted: somebody wrote it since the mirror brought it (\(there.size) bytes; \(file.size) then)",
-            remedy: "remove it yourself if it may go"
+    static func entry(_ file: MirrorManifest.File, _ target: any SinkTarget) -> SourceEntry {
+        SourceEntry(
+            relativeKey: file.place,
+            baseName: file.place.lastComponent,
+            size: file.size,
+            location: target.location
         )
+    }
+
+    /// The event of a file that was, or would be, deleted.
+    static func deleted(_ entry: SourceEntry, at place: MirrorPlace, isDone: Bool) -> JSONObject {
+        var object = JSONObject()
+        object.add("event", isDone ? "deleted" : "would_delete")
+        object.add("target", place.target.sink.location)
+        object.add("path", "\(entry.relativeKey)")
+        object.add("size", entry.size)
+        return object
     }
 }

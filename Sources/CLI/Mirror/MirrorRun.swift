@@ -25,16 +25,17 @@ struct MirrorRun: Sendable {
         var wanted: [ObjectKey: [(place: Int, request: TransferRequest)]] = [:]
         var order: [ObjectKey] = []
         for (number, (place, plan)) in zip(look.places, plans).enumerated() {
+            let digests = try await twinDigests(plan)
             // Two paths of the same bytes may be one blob.
             var known: Set<ObjectKey> = []
             for item in plan.moving where known.insert(item.key).inserted {
-                if let twin = item.twin {
-                    let copy = try place.copy(item, of: twin, session)
+                if let twin = item.twin, let sha256 = digests[item.key] {
+                    let copy = try await place.copy(item, of: twin, sha256, session)
                     if naming.contains(item.file.path) { last.append((number, copy)) } else { requests.append(copy) }
                     continue
                 }
                 if wanted[item.file.path] == nil { order.append(item.file.path) }
-                wanted[item.file.path, default: []].append((number, try place.request(item, host: host, fanOut: nil)))
+                wanted[item.file.path, default: []].append((number, try await place.request(item, host: host, session)))
             }
         }
         for (index, path) in order.enumerated() {
@@ -69,16 +70,20 @@ struct MirrorRun: Sendable {
             guard try hasArrived(plan, at: place, outcomes) else { return (report, nil) }
             var files = try await files(plan, at: place, outcomes)
             if work.rules.checksStructure {
-                files = try await MirrorStructure(session: session, display: display, place: place)
-                    .checked(files, plan)
+                let structure = MirrorStructure(
+                    session: session,
+                    display: display,
+                    source: "\(look.location)",
+                    place: place
+                )
+                files = try await structure.checked(files, plan)
             }
             try place.cache?.publish(files, tree, replacing: work.rules.overwrite)
-            let written = try await write(files, plan, at: place)
-            report.merge(written.report)
-            guard !report.interrupted, report.status == .done else { return (report, nil) }
-            manifest = written.manifest
+            manifest = try await write(files, plan, at: place)
+            try await settle(plan, at: place)
         }
         if work.rules.deletes, let manifest { report.merge(try await delete(plan, at: place, manifest)) }
+        if let manifest { tell(manifest, at: place) }
         return (report, manifest)
     }
 
@@ -133,12 +138,10 @@ struct MirrorRun: Sendable {
     ) -> MirrorManifest.File {
         var evidence: [MirrorManifest.Evidence] = []
         let published = item.file.published
-        // A copy of what was proven before is compared with the SHA-256 that was found then.
-        if let twin = item.twin, twin.file.sha256 == sha256, twin.file.object == item.file.object {
-            evidence = twin.file.evidence.filter { $0 != .transport }
-        } else if outcome.proof == .published {
+        if outcome.proof == .published {
             if published.contains(sha256) { evidence.append(.sha256) }
             if evidence.isEmpty, published.contains(where: { $0.algorithm == .blake3 }) { evidence.append(.blake3) }
+            // A copy at the target has the SHA-256 of bytes that had this name (`twinDigests`).
             if let object = item.file.object, published.contains(object) { evidence.append(.gitObject) }
             if let object = item.file.object, LFSPointer(sha256: sha256, size: item.file.size).object == object {
                 evidence.append(.gitPointer)
@@ -153,114 +156,5 @@ struct MirrorRun: Sendable {
             evidence: evidence.isEmpty ? [.transport] : evidence,
             stored: outcome.stored.fingerprint
         )
-    }
-
-    /// What was there before and is known by another digest only: read again, once, and compared by that one.
-    private func digest(of file: SourceTree.File, at location: String) async throws -> Digest {
-        let object = try session.source(try Resolver.location(location)).object(ObjectKey(""))
-        return try await session.retrying.run(host: object.host, object: object.location) {
-            let opened = try await object.open(prefetch: 0, options: ReadOptions(pool: session.pool))
-            opened.stream?.cancel()
-            let size = opened.info.size ?? 0
-            let stream = try await object.read(
-                ByteRange(0, size),
-                of: opened.info,
-                options: ReadOptions(pool: session.pool)
-            )
-            var hash = SHA256()
-            let others = Set(file.published.map(\.algorithm)).subtracting([.sha256])
-                .map { RunningDigest($0, size: size) }
-            while let chunk = try await stream.next() {
-                hash.update(chunk)
-                for other in others { other.update(chunk) }
-            }
-            try await object.confirmUnchanged(opened.info)
-            let sha256 = hash.finalized()
-            let found = [sha256] + others.map { $0.finish() }
-            guard found.contains(where: file.published.contains) else {
-                let bytes = found.map(\.description).joined(separator: " and ")
-                throw SluiceError(
-                    .digestMismatch,
-                    object: location,
-                    "the bytes have \(bytes), \(file.published.map(\.description).joined()) is published",
-                    remedy: "somebody changed the file meanwhile: run the command again"
-                )
-            }
-            return sha256
-        }
-    }
-
-    // MARK: - Records
-
-    /// Listing and manifest, then the ref: in the order of their dependence.
-    private func write(
-        _ files: [MirrorManifest.File],
-        _ plan: MirrorPlan,
-        at place: MirrorPlace
-    ) async throws -> (report: RunReport, manifest: MirrorManifest) {
-        let listing = try MirrorListing.encoded(tree, of: look.revision)
-        let now = session.time.wallSeconds()
-        let directories = GitTree.proven(in: tree)
-        let manifest = MirrorManifest(
-            source: look.revision,
-            asked: "\(look.location)",
-            listing: listing.withUnsafeBytes { SHA256.hash($0) },
-            files: files,
-            leftOut: plan.leftOut,
-            provenDirectories: directories.proven,
-            publishedDirectories: directories.published,
-            layout: place.layout,
-            selection: work.rules.selection,
-            tool: "sluice \(Sluice.version)",
-            written: now
-        )
-        let bytes = try manifest.encoded()
-        let digest = bytes.withUnsafeBytes { SHA256.hash($0) }
-        let report = try await put(
-            [(MirrorKeys.listing(manifest.listing), listing), (MirrorKeys.manifest(digest), bytes)],
-            at: place
-        )
-        guard !report.interrupted, report.status == .done else { return (report, manifest) }
-        let entry = MirrorRef.Entry(manifest: digest, revision: look.revision.resolved, since: now)
-        let name = look.revision.requested
-        try await changeRef(at: place) { ref in ref?.moved(to: entry) ?? MirrorRef(name: name, entry) }
-        return (report, manifest)
-    }
-
-    /// Another mirror of the same place may change it meanwhile: what that one wrote stays in it.
-    func changeRef(
-        at place: MirrorPlace,
-        _ change: @escaping @Sendable (MirrorRef?) -> MirrorRef?
-    ) async throws {
-        let key = MirrorKeys.ref(look.revision.requested)
-        try await RecordWriter(session: session, target: place.target).replace(key, limit: MirrorRef.limit) { there in
-            let ref = try there.map { try MirrorRef($0.bytes, $0.location) }
-            let changed = change(ref)
-            return changed == ref ? nil : try changed?.encoded()
-        }
-    }
-
-    /// Records take the way of all bytes: from a file of this machine's own, through the queue.
-    private func put(
-        _ records: [(key: ObjectKey, bytes: [UInt8])],
-        at place: MirrorPlace
-    ) async throws -> RunReport {
-        let scratch = try ScratchFiles(session.scratch())
-        defer { scratch.remove() }
-        var requests: [TransferRequest] = []
-        for record in records {
-            let file = try scratch.write(record.bytes)
-            requests.append(
-                TransferRequest(
-                    source: file,
-                    target: try place.target.sink.target(record.key).location,
-                    settings: place.target.settings,
-                    expectedSHA256: record.bytes.withUnsafeBytes { SHA256.hash($0) }.hex,
-                    host: "file",
-                    size: UInt64(record.bytes.count)
-                )
-            )
-        }
-        return try await run(requests, "records of a mirror").0
     }
 }

@@ -9,6 +9,8 @@ import SluiceSources
 struct MirrorStructure: Sendable {
     let session: any CommandSession
     let display: TransferDisplay
+    /// Where the files come from.
+    let source: String
     let place: MirrorPlace
 
     /// The files, each with what was found, and every finding told.
@@ -88,6 +90,7 @@ struct MirrorStructure: Sendable {
     private func tell(_ path: ObjectKey, _ finding: StructureFinding) {
         var object = JSONObject()
         object.add("event", "structure")
+        object.add("source", source)
         object.add("target", place.target.sink.location)
         object.add("path", "\(path)")
         object.add("verdict", finding.name)
@@ -96,8 +99,10 @@ struct MirrorStructure: Sendable {
             switch finding {
             case .good: nil
             case .bad(let fault):
-                "sluice: warning: \(path) is published broken, and was mirrored as it is: \(fault)"
-            case .pickle, .notCheckable: finding.reason.map { "\(path): \($0)" }
+                "sluice: warning: \(source): \(path) is published broken, and was mirrored as it is to "
+                    + "\(place.target.sink.location): \(fault)"
+            case .pickle, .notCheckable:
+                finding.reason.map { "\(source) in \(place.target.sink.location): \(path): \($0)" }
             }
         display.tell(line, object)
     }

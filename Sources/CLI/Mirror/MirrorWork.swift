@@ -59,6 +59,7 @@ struct MirrorWork: Sendable {
                         plan = try await CacheBlobs(session, place).checked(plan, reading: false)
                         twins[index].promise(plan)
                         try show(plan, look, place, lists: !isCheck)
+                        if !isCheck { try await showObjections(plan, place, session, note) }
                     }
                 } catch let error as SluiceError {
                     note(error.about("\(source)"))
@@ -98,7 +99,7 @@ struct MirrorWork: Sendable {
                     let (part, written) = try await mirror(look, beside: looks, twins, session, display)
                     report.merge(part)
                     for (index, manifest) in written {
-                        try twins[index].add(manifest, at: look.places[index])
+                        try twins[index].add(manifest.manifest, at: look.places[index], proven: manifest.moved)
                     }
                 } catch let error as SluiceError {
                     note(error.about("\(source)"))
@@ -109,6 +110,12 @@ struct MirrorWork: Sendable {
         return report
     }
 
+    /// A manifest that was written, and the paths of which bytes were compared for it.
+    private struct Written {
+        let manifest: MirrorManifest
+        let moved: Set<ObjectKey>
+    }
+
     /// Returns the manifests that were written, by their targets' places in the list.
     private func mirror(
         _ look: Look,
@@ -116,7 +123,7 @@ struct MirrorWork: Sendable {
         _ twins: [MirrorTwins],
         _ session: any CommandSession,
         _ display: TransferDisplay
-    ) async throws -> (RunReport, [Int: MirrorManifest]) {
+    ) async throws -> (RunReport, [Int: Written]) {
         if look.isDone {
             try show(current: look)
             return (RunReport(), [:])
@@ -133,13 +140,13 @@ struct MirrorWork: Sendable {
         if session.isStopped { return (RunReport(interrupted: true), [:]) }
         let run = MirrorRun(work: self, session: session, display: display, look: look, tree: tree)
         var (report, outcomes) = try await run.transfer(plans)
-        var written: [Int: MirrorManifest] = [:]
+        var written: [Int: Written] = [:]
         // A target that fails keeps no other from its proof.
         for (index, (place, plan)) in zip(look.places, plans).enumerated() where !report.interrupted {
             do {
                 let (part, manifest) = try await run.complete(plan, at: place, outcomes)
                 report.merge(part)
-                written[index] = manifest
+                written[index] = manifest.map { Written(manifest: $0, moved: Set(plan.moving.map(\.file.path))) }
             } catch let error as SluiceError {
                 let error = error.about(place.target.sink.location)
                 display.report(error)
@@ -183,7 +190,7 @@ struct MirrorWork: Sendable {
             throw SluiceError(
                 .usage,
                 "has no revisions: a mirror is made of a hub's model",
-                remedy: "copy it with sluice cp -r"
+                remedy: MirrorWork.model(of: location).map { "did you mean \($0)?" } ?? "copy it with sluice cp -r"
             )
         }
         guard rules.layout == .plain || targets.contains(where: { rules.layout(at: $0.location) == rules.layout })
@@ -205,77 +212,24 @@ struct MirrorWork: Sendable {
         return Look(location: location, source: source, revision: revision, places: places)
     }
 
-    // MARK: - Telling
-
-    private func show(current look: Look) throws {
-        for place in look.places {
-            var object = JSONObject()
-            object.add("event", "up_to_date")
-            object.add("source", "\(look.location)")
-            object.add("target", place.target.sink.location)
-            object.add("revision", look.revision.resolved)
-            object.add("files", place.manifest.map { UInt64($0.files.count) })
-            try presentation.line(
-                "up to date  \(look.location) at \(look.revision.resolved.prefix(12)) in \(place.target.sink.location)",
-                object
-            )
-        }
-    }
-
-    private func show(_ plan: MirrorPlan, _ look: Look, _ place: MirrorPlace, lists: Bool) throws {
-        let target = place.target.sink.location
-        if lists {
-            for item in plan.items where item.action != .unchanged {
-                try show(item.action, item.file.path, item.file.size)
-            }
-            for file in plan.gone { try show(.gone, file.path, file.size) }
-        }
-        var object = JSONObject()
-        object.add("event", "mirror_plan")
-        object.add("source", "\(look.location)")
-        object.add("target", target)
-        object.add("revision", look.revision.resolved)
-        var words: [String] = []
-        for action in MirrorPlan.Action.allCases {
-            let count = plan.count(action)
-            object.add(action.rawValue, UInt64(count.files))
-            object.add("\(action.rawValue)_bytes", count.bytes)
-            words.append("\(count.files) \(action.rawValue) (\(ByteCount(count.bytes)))")
-        }
-        object.add("shared", UInt64(plan.shared.files))
-        object.add("shared_bytes", plan.shared.bytes)
-        if plan.shared.files > 0 {
-            words.append("\(plan.shared.files) of them from another revision (\(ByteCount(plan.shared.bytes)))")
-        }
-        object.add("left_out", UInt64(plan.leftOut.count))
-        words.append("\(plan.leftOut.count) left out")
-        try presentation.line(
-            "\(look.location) at \(look.revision.resolved.prefix(12)) -> \(target): \(words.joined(separator: ", "))",
-            object
-        )
-    }
-
-    private func show(_ action: MirrorPlan.Action, _ path: ObjectKey, _ size: UInt64) throws {
-        var object = JSONObject()
-        object.add("event", "would_mirror")
-        object.add("action", action.rawValue)
-        object.add("path", "\(path)")
-        object.add("size", size)
-        let sign =
-            switch action {
-            case .new: "+"
-            case .changed: "*"
-            case .unchanged: "="
-            case .gone: "-"
-            }
-        try presentation.line("\(sign) \(path)  \(ByteCount(size))", object)
+    /// What somebody may mean who leaves the scheme out; nil for a path that is none of a model.
+    static func model(of location: Location) -> String? {
+        guard case .path(let path) = location.kind, let text = path.losslessText else { return nil }
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        let isName = parts.count == 2 && parts.allSatisfy { !$0.isEmpty && !$0.hasPrefix(".") && !$0.hasPrefix("~") }
+        return isName ? "hf://\(text)" : nil
     }
 }
 
 extension MirrorTwins {
-    mutating func add(_ manifest: MirrorManifest, at place: MirrorPlace, for planned: MirrorPlace? = nil) throws {
+    mutating func add(
+        _ manifest: MirrorManifest,
+        at place: MirrorPlace,
+        for planned: MirrorPlace? = nil,
+        proven: Set<ObjectKey> = []
+    ) throws {
         let isHere = planned.map { $0.target.sink.location == place.target.sink.location } ?? false
-        try add(manifest, isHere: isHere) { try place.target.sink.target($0).location }
+        try add(manifest, isHere: isHere, proven: proven) { try place.target.sink.target($0).location }
     }
 
     /// With what other revisions hold at a target, which are there whole.

@@ -2,7 +2,7 @@ import SluiceBytes
 import SluiceMirror
 import SluicePipeline
 
-/// Replaces a small record that several mirrors write at once: on the condition that it still is what was read.
+/// Writes the records of mirrors, each whole: an upload in parts would need a row of the queue to be found again by.
 struct RecordWriter: Sendable {
     let session: any CommandSession
     let target: CopyTarget
@@ -10,6 +10,23 @@ struct RecordWriter: Sendable {
     /// So many others may be faster, one after the other.
     private static let attempts = 20
 
+    /// Writes a record that is named after its bytes, unless it is there.
+    func put(_ key: ObjectKey, _ bytes: [UInt8]) async throws {
+        let target = try target.sink.target(key)
+        let sha256 = bytes.withUnsafeBytes { SHA256.hash($0) }
+        try await overtaking {
+            let existing = try await PlaceLook.existing(target, session)
+            if let existing, existing.size == UInt64(bytes.count),
+                try await target.holds(sha256, in: existing, pool: session.pool) == true
+            {
+                return
+            }
+            try await write(bytes, to: target, replacing: existing)
+        }
+    }
+
+    /// Replaces a small record that several mirrors write at once: on the condition that it still is what was read.
+    ///
     /// - Parameters:
     ///   - limit: a longer record is none of ours.
     ///   - make: the new bytes from those that are there, with their location, and nil if there are none; nil if nothing
@@ -21,16 +38,21 @@ struct RecordWriter: Sendable {
     ) async throws {
         let target = try target.sink.target(key)
         let reader = RecordReader(session: session, target: self.target)
+        try await overtaking {
+            // The look comes before the read: what is written in between is another version than the looked at.
+            let existing = try await PlaceLook.existing(target, session)
+            let there = existing == nil ? nil : try await reader.read(key, limit: limit)
+            guard let bytes = try make(there) else { return }
+            try await write(bytes, to: target, replacing: existing)
+        }
+    }
+
+    /// Again if somebody else was faster.
+    private func overtaking(_ body: () async throws -> Void) async throws {
         var attempt = 0
         while true {
             do {
-                // The look comes before the read: what is written in between is another version than the looked at.
-                let existing = try await session.retrying.run(host: target.host, object: target.location) {
-                    try await target.existing()
-                }
-                let there = existing == nil ? nil : try await reader.read(key, limit: limit)
-                guard let bytes = try make(there) else { return }
-                return try await write(bytes, to: target, replacing: existing)
+                return try await body()
             } catch let error as SluiceError where RecordWriter.isOvertaken(error) {
                 attempt += 1
                 guard attempt < RecordWriter.attempts else { throw error }

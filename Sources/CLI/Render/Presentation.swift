@@ -15,6 +15,8 @@ struct Presentation: Sendable {
     let style: Style
     let verbosity: Int
     let quiet: Bool
+    /// What to do about something that is in the way, where the command cannot leave it there (`--no-clobber`).
+    var remedyForExisting: String?
 
     init(_ global: GlobalOptions) {
         quiet = global.quiet
@@ -30,8 +32,17 @@ struct Presentation: Sendable {
         self.quiet = quiet
     }
 
+    /// An error with a remedy that the command has.
+    func advised(_ error: SluiceError) -> SluiceError {
+        guard let remedyForExisting, error.remedy?.contains("--no-clobber") == true else { return error }
+        var error = error
+        error.remedy = remedyForExisting
+        return error
+    }
+
     /// An error that does not end the command.
     func report(_ error: SluiceError) {
+        let error = advised(error)
         if style == .json { Output.standard.note(JSONEvents.error(error).text) }
         Output.error.note("sluice: \(error)")
     }

@@ -13,6 +13,8 @@ final class TransferDisplay: Sendable {
         var status: String?
         /// Lines that wait for the next frame.
         var notices: [String] = []
+        /// Lines that come after the last word.
+        var conclusions: [String] = []
     }
 
     private let presentation: Presentation
@@ -63,6 +65,7 @@ final class TransferDisplay: Sendable {
 
     /// An error that does not end the command.
     func report(_ error: SluiceError) {
+        let error = presentation.advised(error)
         if presentation.style == .json { event(JSONEvents.error(error).text) }
         say("sluice: \(error)")
     }
@@ -71,6 +74,12 @@ final class TransferDisplay: Sendable {
     func tell(_ line: String?, _ object: JSONObject) {
         if presentation.style == .json { return event(object.text) }
         if let line, !presentation.quiet { say(line) }
+    }
+
+    /// What has come of it all: a line after the summary, or its object at once.
+    func conclude(_ line: String, _ object: JSONObject) {
+        if presentation.style == .json { return event(object.text) }
+        state.withLock { $0.conclusions.append(line) }
     }
 
     /// So many events are taken in before the next glance.
@@ -113,7 +122,7 @@ final class TransferDisplay: Sendable {
             presentation.style == .bars && presentation.verbosity == 0 ? Output.error.windowSize?.columns : nil
         var lines: [String] = []
         state.withLock { state in
-            for event in batch {
+            for event in batch.map(advised) {
                 let before = event.transfer.flatMap { id in state.model.active.first { $0.id == id } }
                 let notice = state.model.apply(event, at: now)
                 if presentation.style == .json {
@@ -131,6 +140,13 @@ final class TransferDisplay: Sendable {
         if lines.isEmpty { return }
         let said = lines.joined(separator: "\n")
         if presentation.style == .json { event(said) } else { Output.error.note(said) }
+    }
+
+    private func advised(_ event: TransferEvent) -> TransferEvent {
+        guard case .failed(let error, let parked) = event.kind else { return event }
+        var event = event
+        event.kind = .failed(presentation.advised(error), parked: parked)
+        return event
     }
 
     private func isWanted(_ notice: Notice, _ model: ProgressModel) -> Bool {
@@ -197,10 +213,12 @@ final class TransferDisplay: Sendable {
     /// The last word of the command.
     func summarise(_ report: RunReport) {
         let now = time.now()
-        let model = state.withLock { $0.model }
+        let (model, conclusions) = state.withLock { ($0.model, $0.conclusions) }
         switch presentation.style {
         case .json: event(JSONEvents.summary(model, report, at: now).text)
-        case .bars, .lines: if !presentation.quiet { Output.error.note(text.summary(model, report, at: now)) }
+        case .bars, .lines:
+            if presentation.quiet { return }
+            for line in [text.summary(model, report, at: now)] + conclusions { Output.error.note(line) }
         }
     }
 }

@@ -1,0 +1,82 @@
+import SluiceBytes
+import SluiceMirror
+import SluicePipeline
+
+/// What of a place is somebody else's, and stays unless the user says otherwise.
+extension MirrorPlace {
+    /// What the mirror brought it may replace; what somebody else put there it may not. A blob is what its name says.
+    func overwrite(_ item: MirrorPlan.Item, _ session: any CommandSession) async throws -> OverwritePolicy {
+        if item.isRenewed { return .renew }
+        if rules.overwrite { return .overwrite }
+        guard layout == .plain, item.action == .changed, let kept = item.kept else { return .refuse }
+        guard item.isReplaced else { return .overwrite }
+        // A copied or touched file has other times, and may have the bytes that were brought all the same.
+        let target = try self.target.sink.target(item.key)
+        guard let there = try? await PlaceLook.existing(target, session), there.size == kept.size,
+            try await target.holds(kept.sha256, in: there, pool: session.pool) == true
+        else { return .refuse }
+        return .overwrite
+    }
+
+    /// What a run would end with at this place because of what is there; no byte of the hub's is read for it.
+    func objections(_ plan: MirrorPlan, _ session: any CommandSession) async throws -> [SluiceError] {
+        var objections: [SluiceError] = []
+        for item in plan.moving where look.mayHold(item.key, of: item.file.path) {
+            guard try await overwrite(item, session) == .refuse else { continue }
+            if let objection = try await objection(to: item, session) { objections.append(objection) }
+        }
+        return objections
+    }
+
+    private func objection(to item: MirrorPlan.Item, _ session: any CommandSession) async throws -> SluiceError? {
+        let target = try self.target.sink.target(item.key)
+        let there: StoredObject?
+        do {
+            there = try await PlaceLook.existing(target, session)
+        } catch let error as SluiceError {
+            return error.about(target.location)
+        }
+        guard let there else { return nil }
+        if there.size == item.file.size {
+            // What cannot be told without its bytes is left to the run.
+            guard let digest = item.file.published.first,
+                try await target.holds(digest, in: there, pool: session.pool) == false
+            else { return nil }
+        }
+        let wanted = item.file.published.first { $0.algorithm == .sha256 }.map { "; \($0) is wanted" } ?? ""
+        return SluiceError(
+            .exists,
+            object: target.location,
+            "something else is there already (\(there.size) bytes; the source has \(item.file.size)\(wanted))",
+            remedy: MirrorPlace.remedy
+        )
+    }
+
+    /// For what is in the way.
+    static let remedy = "give --overwrite to replace it, or mirror to another place"
+
+    /// Why a file that the revision does not have stays all the same: a manifest is only a file, and what it names may be
+    /// somebody else's by now.
+    func objection(
+        toDeleting file: MirrorManifest.File,
+        _ target: any SinkTarget,
+        _ session: any CommandSession
+    ) async throws -> SluiceError? {
+        if let objection = file.objection {
+            return SluiceError(.badAnswer, object: target.location, "it is not deleted: \(objection)")
+        }
+        let there: StoredObject?
+        do {
+            there = try await PlaceLook.existing(target, session)
+        } catch let error as SluiceError {
+            return error.about(target.location)
+        }
+        guard let there, there.fingerprint != file.stored else { return nil }
+        return SluiceError(
+            .exists,
+            object: target.location,
+            "it is not deleted: somebody wrote it since the mirror brought it (\(there.size) bytes; \(file.size) then)",
+            remedy: "remove it yourself if it may go"
+        )
+    }
+}
