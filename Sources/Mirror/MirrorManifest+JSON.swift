@@ -59,10 +59,11 @@ extension MirrorManifest {
         let gitOID: String?
         let evidence: [Evidence]
         let stored: String?
+        let alternates: [String]?
         let structure: Structure?
 
         enum CodingKeys: String, CodingKey {
-            case path, key, size, sha256, evidence, stored, structure
+            case path, key, size, sha256, evidence, stored, alternates, structure
             case gitOID = "git_oid"
         }
     }
@@ -167,6 +168,7 @@ extension MirrorManifest.FileForm {
         gitOID = file.object?.hex
         evidence = file.evidence
         stored = file.stored
+        alternates = file.alternates.isEmpty ? nil : file.alternates
         structure = file.structure
     }
 
@@ -187,6 +189,7 @@ extension MirrorManifest.FileForm {
             object: object ?? nil,
             evidence: evidence,
             stored: stored,
+            alternates: alternates ?? [],
             structure: structure
         )
     }

@@ -46,6 +46,8 @@ package struct MirrorManifest: Sendable, Hashable {
         package var evidence: [Evidence]
         /// What the sink calls this version of the object: entity tag, version id; nil for a file.
         package var stored: String?
+        /// Origins beside the source that some of its bytes came from, redacted.
+        package var alternates: [String]
         /// Nil if it was not looked at.
         package var structure: Structure?
 
@@ -57,6 +59,7 @@ package struct MirrorManifest: Sendable, Hashable {
             object: Digest? = nil,
             evidence: [Evidence],
             stored: String? = nil,
+            alternates: [String] = [],
             structure: Structure? = nil
         ) {
             self.path = path
@@ -66,6 +69,7 @@ package struct MirrorManifest: Sendable, Hashable {
             self.object = object
             self.evidence = evidence
             self.stored = stored
+            self.alternates = alternates
             self.structure = structure
         }
 

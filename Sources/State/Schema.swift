@@ -4,7 +4,7 @@ enum Schema {
     static let applicationID: Int64 = 0x534C_5543
 
     /// `PRAGMA user_version`.
-    static let version: Int64 = 2
+    static let version: Int64 = 3
 
     /// STRICT, because a value of the wrong type is a fault to find, not to convert.
     static let statements: [String] = [
@@ -31,6 +31,7 @@ enum Schema {
             needs_command INTEGER NOT NULL,
             size INTEGER,
             fan_out INTEGER,
+            alternates TEXT NOT NULL,
             state TEXT NOT NULL CHECK (state IN
                 ('queued', 'running', 'delayed', 'paused', 'parked', 'done', 'skipped', 'failed', 'cancelled')),
             wanted TEXT CHECK (wanted IN ('paused', 'cancelled')),

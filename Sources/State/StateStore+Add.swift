@@ -82,10 +82,11 @@ extension StateStore {
 
     /// SQLite's text ends at a NUL for some of its functions, and two keys must never become one.
     private static func check(_ request: TransferRequest) throws {
-        for text in [request.source, request.target, request.settings, request.host] where text.utf8.contains(0) {
+        let texts = [request.source, request.target, request.settings, request.host] + request.alternates
+        for text in texts where text.utf8.contains(0) {
             throw SluiceError(.usage, object: Printable.text(text), "a location with a NUL byte cannot be queued")
         }
-        for text in [request.source, request.target] where hasPassword(text) {
+        for text in [request.source, request.target] + request.alternates where hasPassword(text) {
             throw SluiceError(.usage, "a location with a password cannot be queued: the state file holds no secrets")
         }
     }
@@ -132,10 +133,11 @@ private struct QueueEntry {
                 state = CASE state WHEN 'running' THEN 'running' ELSE 'queued' END,
                 attempts = CASE state WHEN 'running' THEN attempts ELSE 0 END,
                 deaths = 0, not_before = NULL, overwrite = :overwrite, expected_sha256 = :expected,
-                needs_command = :needs, host = :host, size = coalesce(:size, size), fan_out = :fan_out
+                needs_command = :needs, host = :host, size = coalesce(:size, size), fan_out = :fan_out,
+                alternates = :alternates
             WHERE id = :id
             """,
-            arguments(request, ["id": id])
+            try arguments(request, ["id": id])
         )
         return AddedTransfer(id: TransferID(id), way: state == "running" ? .underWay : .resumed)
     }
@@ -144,11 +146,11 @@ private struct QueueEntry {
         try db.run(
             """
             INSERT INTO transfer (job, source, target, settings, host, overwrite, expected_sha256, needs_command,
-                size, fan_out, state, priority, rank, added_at)
+                size, fan_out, alternates, state, priority, rank, added_at)
             VALUES (:job, :source, :target, :settings, :host, :overwrite, :expected, :needs,
-                :size, :fan_out, 'queued', :priority, :rank, :now)
+                :size, :fan_out, :alternates, 'queued', :priority, :rank, :now)
             """,
-            arguments(
+            try arguments(
                 request,
                 [
                     "source": request.source, "target": request.target, "settings": request.settings,
@@ -164,11 +166,12 @@ private struct QueueEntry {
     private func arguments(
         _ request: TransferRequest,
         _ more: [String: (any DatabaseValueConvertible)?]
-    ) -> StatementArguments {
+    ) throws -> StatementArguments {
         let common: [String: (any DatabaseValueConvertible)?] = [
             "job": job.value, "priority": priority, "overwrite": request.overwrite.rawValue,
             "expected": request.expectedSHA256, "needs": request.needsCommand ? 1 : 0, "host": request.host,
             "size": request.size.map { Int64(clamping: $0) }, "fan_out": request.fanOut,
+            "alternates": try AlternatesText.encode(request.alternates),
         ]
         return StatementArguments(common.merging(more) { _, new in new })
     }

@@ -1,3 +1,4 @@
+import FoundationEssentials
 internal import GRDB
 import SluicePipeline
 
@@ -20,7 +21,25 @@ extension TransferRequest {
             needsCommand: needsCommand != 0,
             host: try row.required("host"),
             size: row.byteCount("size"),
-            fanOut: row.optional("fan_out")
+            fanOut: row.optional("fan_out"),
+            alternates: try AlternatesText.decode(row.required("alternates"))
         )
+    }
+}
+
+/// The form of alternates in the state file: JSON, since a path may hold whatever could part two of them.
+enum AlternatesText {
+    static func encode(_ alternates: [String]) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .withoutEscapingSlashes
+        return String(decoding: try encoder.encode(alternates), as: UTF8.self)
+    }
+
+    static func decode(_ text: String) throws -> [String] {
+        do {
+            return try JSONDecoder().decode([String].self, from: Data(text.utf8))
+        } catch {
+            throw DamagedRow("a row without valid `alternates`")
+        }
     }
 }

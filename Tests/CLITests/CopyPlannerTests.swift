@@ -48,6 +48,39 @@ struct CopyPlannerTests {
         #expect(plan.transfers == ["\(source) -> \(expected)"])
     }
 
+    @Test(
+        "an alternate is the object itself, or has its path below it",
+        arguments: [
+            ("https://h/m/?x=1", "a b/ü.bin", "https://h/m/a%20b/%C3%BC.bin?x=1"), ("https://h", "a", "https://h/a"),
+            ("s3://b", "a/b", "s3://b/a/b"), ("s3://b/p", "a", "s3://b/p/a"), ("/nas/m", "a", "/nas/m/a"),
+            ("hf://o/m@v1", "x/a", "hf://o/m@v1/x/a"), ("cas:/s/m/", "a", "cas:/s/m/a"),
+        ]
+    )
+    func alternates(_ place: String, _ path: String, _ expected: String) throws {
+        let location = try Location(parsing: place)
+        #expect(try location.appending(ObjectKey(path)).text == expected)
+        let places = AlternatePlaces(locations: [location])
+        let single = try places.ofObject(named: ObjectKey(path))
+        #expect(single.map(\.text) == [location.namesContainer ? expected : place])
+    }
+
+    @Test("a secret of an alternate makes the transfer this command's own")
+    func secretAlternate() async throws {
+        let session = FakeSession()
+        var rules = CopyRules()
+        rules.alternates = AlternatePlaces(locations: [try Location(parsing: "https://b/x?sig=canary")])
+        let target = try Location(parsing: "/t/x")
+        let planner = try await CopyPlanner(session, rules: rules, targets: [target], many: false)
+        var requests: [TransferRequest] = []
+        try await planner.plan(try Location(parsing: "https://a/x")) { item in
+            if case .transfers(let made) = item { requests += made }
+        }
+        #expect(requests.map(\.needsCommand) == [true] && requests.map(\.source) == ["https://a/x"])
+        #expect(requests.first?.alternates == ["https://b/x"])
+        #expect(session.kept.withLock { $0["https://b/x"]?.text } == "https://b/x?sig=canary")
+        #expect(session.kept.withLock { $0["https://a/x"] } != nil)
+    }
+
     @Test("a source without a name cannot go below a container")
     func nameless() async throws {
         #expect(try await CopyPlannerTests.plan(["https://h/"], to: "/t/").failures == [.usage])

@@ -25,6 +25,14 @@ import Testing
         #expect(models.map(\.selection) == ["--exclude *.bin --include /x/", "--include *.json"])
     }
 
+    @Test func `alternates are a model's own`() throws {
+        let models = try list("models: [{source: hf://o/a, alternates: [/nas/a, s3://b/a/]}, hf://o/b]", target: "t/")
+        #expect(models.map { $0.alternates.map(\.text) } == [["/nas/a", "s3://b/a/"], []])
+        #expect(throws: SluiceError.self) {
+            try list("{defaults: {alternates: [/nas/a]}, models: [hf://o/b]}", target: "t/")
+        }
+    }
+
     @Test func `the example of the documentation is one`() throws {
         let root = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
         let page = try MirrorBatch.text(of: root + "/docs/mirror.md")

@@ -25,6 +25,7 @@ struct TransferFixture: Sendable {
         _ source: FakeSource,
         _ sink: FakeSink,
         name: String = "object",
+        alternates: [FakeSource] = [],
         journal: MemoryJournal? = nil,
         drain: Drain = Drain()
     ) -> TransferRunner {
@@ -46,6 +47,7 @@ struct TransferFixture: Sendable {
         return TransferRunner(
             claim: claim,
             source: source,
+            alternates: alternates,
             target: sink.target(name),
             journal: journal ?? self.journal,
             resources: resources,

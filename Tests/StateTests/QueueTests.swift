@@ -54,6 +54,21 @@ struct QueueTests {
         #expect(try await store.claim(9).map(\.id) == others)
     }
 
+    @Test("keeps an object's alternates in their order, whatever bytes they have, and takes new ones over")
+    func alternates() async throws {
+        var request = TransferRequest(source: "https://a/x", target: "/t", host: "https://a")
+        request.alternates = ["/nas/a\nb\"c", "https://b/x,y", "s3://b/ä"]
+        let ids = try await store.add([request], command: "cp").transfers.map(\.id)
+        let claim = try #require(try await store.claim(1).first)
+        #expect(claim.request.alternates == request.alternates)
+        try await store.release([claim])
+        request.alternates = ["https://c/x"]
+        #expect(try await store.add([request], command: "cp").transfers.map(\.id) == ids)
+        #expect(try await store.claim(1).map(\.request.alternates) == [["https://c/x"]])
+        request.alternates = ["https://user:word@c/x"]
+        await #expect(throws: SluiceError.self) { try await store.add([request], command: "cp") }
+    }
+
     @Test("leaves out siblings that are held, and those that only their command can run")
     func heldSiblings() async throws {
         var requests = ["/1", "/2", "/3"].map {

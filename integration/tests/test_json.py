@@ -50,7 +50,7 @@ def check(events):
 
 def test_the_manual_lists_events():
     assert {"started", "phase", "size", "progress", "retrying", "finished", "failed", "summary"} <= set(FIELDS)
-    assert FIELDS["finished"] == {"state", "size", "moved", "sha256", "proof", "note"}
+    assert FIELDS["finished"] == {"state", "size", "moved", "sha256", "proof", "note", "alternates"}
 
 
 def test_a_copy_from_its_start_to_its_proof(sluice, origin):

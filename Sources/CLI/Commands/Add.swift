@@ -43,7 +43,7 @@ struct Add: AsyncParsableCommand {
             throw ValidationError("--proxy with a password: set https_proxy for sluice run instead")
         }
         if (copy.locations + copy.also).contains("-") { throw ValidationError("- is gone when the queue runs: use cp") }
-        for source in copy.locations.dropLast() { try Add.refuseSecret(source) }
+        for source in copy.locations.dropLast() + copy.others.alternate { try Add.refuseSecret(source) }
     }
 
     /// The queue outlives the command, so that a URL with a secret in it cannot go there.

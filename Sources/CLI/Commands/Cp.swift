@@ -10,7 +10,8 @@ struct Cp: AsyncParsableCommand {
             Nothing appears under its final name before it is proven. Interrupted work goes on when the same command \
             runs again. With -r, what is below a directory or a prefix is copied to below the target, its own name \
             left out. A target that ends in / is a directory or a prefix. With --also, each source is read once for \
-            all targets; each copy has its own end, and is resumed alone.
+            all targets; each copy has its own end, and is resumed alone. \
+            With --alternate, what the source cannot bring, or has wrong, comes from another origin.
 
             EXAMPLES
               sluice cp https://example.org/model.gguf s3://models/
@@ -18,6 +19,7 @@ struct Cp: AsyncParsableCommand {
               sluice cp -r hf://Qwen/Qwen3-0.6B@main s3://models/qwen/
               sluice cp --sha256 9f86d0…0a08 https://example.org/a.bin ./a.bin
               sluice cp https://example.org/a.gguf ./ --also s3://models/ --also /mnt/b/
+              sluice cp hf://org/m/a.gguf ./ --alternate /mnt/nas/a.gguf
               tar c data | sluice cp - s3://backup/data.tar
             """
     )

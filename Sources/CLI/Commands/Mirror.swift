@@ -30,6 +30,7 @@ struct Mirror: AsyncParsableCommand {
               sluice mirror hf://Qwen/Qwen3-0.6B s3://models/qwen3/
               sluice mirror --rev v1.0 --exclude '*.bin' hf://org/name /mnt/models/name
               sluice mirror hf://org/name cas:/mnt/nas/store --also s3://models/name/
+              sluice mirror hf://org/name s3://m/ --alternate /mnt/nas/name/
               sluice mirror -n hf://org/name s3://models/name/
               sluice mirror --rev v1.0 --rev v2.0 hf://org/name /mnt/models/name
               sluice mirror --layout hf-cache hf://org/name ~/.cache/huggingface/hub
@@ -69,6 +70,7 @@ struct Mirror: AsyncParsableCommand {
         help: .init("Another target: the sources are read once for all. May be given again.", valueName: "location")
     )
     var also: [String] = []
+    @OptionGroup var others: AlternateOptions
     @Flag(name: [.customShort("n"), .customLong("dry-run")], help: "Show what would be done; move nothing.")
     var dryRun = false
     @Flag(name: .customLong("check-only"), help: "Only tell whether the mirror is up to date; status 1 if it is not.")
@@ -88,6 +90,9 @@ struct Mirror: AsyncParsableCommand {
             try validateList()
         } else if locations.count < 2 {
             throw ValidationError(locations.isEmpty ? "no source and no target given" : "no target given")
+        }
+        if !others.alternate.isEmpty, from == nil, locations.count != 2 {
+            throw ValidationError("--alternate is another origin of one source: give one source")
         }
         if let priority, !(-1000...1000).contains(priority) {
             throw ValidationError("--priority must be -1000 to 1000")
@@ -114,7 +119,7 @@ struct Mirror: AsyncParsableCommand {
         }
         let given: [(String, Bool)] = [
             ("--rev", !rev.isEmpty), ("--include or --exclude", !selection.text.isEmpty), ("--also", !also.isEmpty),
-            ("--layout", layout != nil), ("--priority", priority != nil),
+            ("--layout", layout != nil), ("--priority", priority != nil), ("--alternate", !others.alternate.isEmpty),
         ]
         if let option = given.first(where: \.1)?.0 {
             throw ValidationError("\(option) stands in the file of --from, under defaults or a model")
@@ -143,6 +148,7 @@ struct Mirror: AsyncParsableCommand {
         rules.filter = selection.filter
         rules.selection = selection.text
         rules.layout = layout ?? .plain
+        rules.alternates = try others.places()
         let sources = try locations.dropLast().map(CopyOptions.location)
         let work = MirrorWork(
             sources: sources,
@@ -192,6 +198,7 @@ struct Mirror: AsyncParsableCommand {
             own.filter = model.filter
             own.selection = model.selection
             own.layout = model.layout
+            own.alternates = AlternatePlaces(locations: model.alternates)
             return MirrorBatch.Item(
                 name: "\(model.source)",
                 work: MirrorWork(

@@ -9,6 +9,8 @@ struct MirrorRules: Sendable {
     var filter = PatternFilter()
     /// The filter as text, for the manifest; empty without one.
     var selection = ""
+    /// Other origins of the same tree.
+    var alternates = AlternatePlaces()
     /// In directories; everywhere else files keep their paths.
     var layout = MirrorLayout.plain
     var overwrite = false

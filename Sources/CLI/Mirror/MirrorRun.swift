@@ -35,7 +35,11 @@ struct MirrorRun: Sendable {
                     continue
                 }
                 if wanted[item.file.path] == nil { order.append(item.file.path) }
-                wanted[item.file.path, default: []].append((number, try await place.request(item, host: host, session)))
+                let request = try withAlternates(
+                    try await place.request(item, host: host, session),
+                    item.file.path
+                )
+                wanted[item.file.path, default: []].append((number, request))
             }
         }
         for (index, path) in order.enumerated() {
@@ -56,6 +60,20 @@ struct MirrorRun: Sendable {
         let (lastReport, lastOutcomes) = try await run(last.filter { whole.contains($0.place) }.map(\.request), title)
         report.merge(lastReport)
         return (report, outcomes.merging(lastOutcomes) { $1 })
+    }
+
+    /// Adds the file's other origins. Where one of them may hold a secret, this process alone can run the transfer.
+    private func withAlternates(_ request: TransferRequest, _ path: ObjectKey) throws -> TransferRequest {
+        let alternates = try work.rules.alternates.below(path)
+        let texts = alternates.map { AlternatePlaces.text($0) }
+        var request = request
+        request.alternates = texts
+        guard texts.contains(where: Redact.mayHoldCredential) else { return request }
+        request.needsCommand = true
+        request.alternates = texts.map(Redact.identity)
+        let named = zip([try Resolver.location(request.source)] + alternates, [request.source] + request.alternates)
+        for (location, identity) in named { session.keepSecret(location, as: identity) }
+        return request
     }
 
     /// What follows the transfers at one place: checks, records, deletions. Nothing if not all has arrived.
@@ -154,7 +172,8 @@ struct MirrorRun: Sendable {
             sha256: sha256,
             object: item.file.object,
             evidence: evidence.isEmpty ? [.transport] : evidence,
-            stored: outcome.stored.fingerprint
+            stored: outcome.stored.fingerprint,
+            alternates: outcome.alternates.map(\.location)
         )
     }
 }

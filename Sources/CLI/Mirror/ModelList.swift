@@ -13,6 +13,7 @@ struct ModelList: Sendable {
         let line: Int
         let source: Location
         let targets: [MirrorTarget]
+        let alternates: [Location]
         let revisions: [String]
         let include: [KeyPattern]
         let exclude: [KeyPattern]
@@ -87,6 +88,7 @@ struct ModelList: Sendable {
             line: reader.line(node),
             source: source,
             targets: [first] + others,
+            alternates: fields.alternates,
             revisions: fields.rev ?? defaults.rev ?? [],
             include: fields.include ?? defaults.include ?? [],
             exclude: fields.exclude ?? defaults.exclude ?? [],
@@ -99,6 +101,7 @@ struct ModelList: Sendable {
 /// What an entry says; nil: nothing.
 private struct ModelFields {
     var source: Location?
+    var alternates: [Location] = []
     var rev: [String]?
     var include: [KeyPattern]?
     var exclude: [KeyPattern]?
@@ -112,11 +115,16 @@ private struct ModelFields {
     init() {}
 
     init(_ node: Node, _ reader: ModelListReader, isModel: Bool) throws(SluiceError) {
-        let fields = try reader.fields(node, known: (isModel ? ["source"] : []) + ModelFields.common)
+        let fields = try reader.fields(node, known: (isModel ? ["source", "alternates"] : []) + ModelFields.common)
         source = try fields["source"].map { (node) throws(SluiceError) in try reader.location(node, "source") }
         to = try fields["to"].map { (node) throws(SluiceError) in try reader.location(node, "to") }
         also = try fields["also"].map { (node) throws(SluiceError) in
             try reader.items(node, "also").map { (item) throws(SluiceError) in try reader.location(item, "also") }
+        }
+        if let node = fields["alternates"] {
+            alternates = try reader.items(node, "alternates").map { (item) throws(SluiceError) in
+                try reader.location(item, "alternates")
+            }
         }
         rev = try fields["rev"].map { (node) throws(SluiceError) in try reader.revisions(node) }
         include = try fields["include"].map { (node) throws(SluiceError) in try reader.patterns(node, "include") }

@@ -27,6 +27,8 @@ struct CopyOptions: ParsableArguments {
     )
     var also: [String] = []
 
+    @OptionGroup var others: AlternateOptions
+
     @Argument(help: .init("Sources, then the target.", valueName: "location"))
     var locations: [String] = []
 
@@ -39,6 +41,9 @@ struct CopyOptions: ParsableArguments {
         for text in locations + also { _ = try CopyOptions.location(text) }
         if !also.isEmpty, let last = locations.last, (also + [last]).contains("-") {
             throw ValidationError("standard output cannot be one of several targets: pipe it through tee instead")
+        }
+        if !others.alternate.isEmpty, locations.count != 2 || from != nil {
+            throw ValidationError("--alternate is another origin of one source: give one source")
         }
         guard let sha256 else { return }
         guard Digest(.sha256, hex: sha256) != nil else { throw ValidationError(CopyOptions.notADigest(sha256)) }
@@ -73,4 +78,25 @@ struct CopyOptions: ParsableArguments {
     func sources() throws -> [Location] { try locations.dropLast().map(CopyOptions.location) }
 
     var overwritePolicy: OverwritePolicy { overwrite ? .overwrite : noClobber ? .skip : .refuse }
+}
+
+/// Other origins of the source.
+struct AlternateOptions: ParsableArguments {
+    @Option(
+        parsing: .unconditionalSingleValue,
+        help: .init(
+            "Another origin of the source, for when it fails or has wrong bytes. May be given again.",
+            valueName: "location"
+        )
+    )
+    var alternate: [String] = []
+
+    func validate() throws {
+        if alternate.contains("-") { throw ValidationError("--alternate: standard input has no second origin") }
+        _ = try places()
+    }
+
+    func places() throws -> AlternatePlaces {
+        AlternatePlaces(locations: try alternate.map(CopyOptions.location))
+    }
 }

@@ -21,6 +21,8 @@ struct CopyRules: Sendable {
     var settings = "{}"
     /// Whether the command holds secrets beside the locations (`-H` with a literal value, a proxy password).
     var hasSecrets = false
+    /// Other origins of the source.
+    var alternates = AlternatePlaces()
 }
 
 /// Expands sources into transfers, item by item: memory does not grow with the number of objects.
@@ -50,7 +52,7 @@ struct CopyPlanner: Sendable {
     func plan(_ location: Location, _ emit: (PlannedItem) async throws -> Void) async throws {
         do {
             let source = try session.source(location)
-            if try await source.isSingleObject() {
+            if try await isSingle(source) {
                 try await emit(.transfers(try await single(location, source)))
             } else if rules.recursive {
                 try await container(location, source, emit)
@@ -62,14 +64,32 @@ struct CopyPlanner: Sendable {
         }
     }
 
+    /// A source that cannot be looked at may have an alternate that can be read: the transfer finds that out.
+    private func isSingle(_ source: any Source) async throws -> Bool {
+        do {
+            return try await source.isSingleObject()
+        } catch let error as SluiceError where error.code != .usage && isReplaceable {
+            return true
+        }
+    }
+
+    private var isReplaceable: Bool { !rules.alternates.locations.isEmpty && !rules.recursive }
+
     private func single(_ location: Location, _ source: any Source) async throws -> [TransferRequest] {
         let object = try source.object(ObjectKey(bytes: []))
         // A URL is kept as it was typed: what its object calls itself is redacted. Everything else names itself without
         // secrets and from any directory, a pasted page of a hub too.
         let text = if case .web(let url) = location.kind, object.isWeb { url } else { object.location }
-        let name = try await source.objectName() ?? location.baseName
+        let proposed: ObjectKey?
+        do {
+            proposed = try await source.objectName()
+        } catch let error as SluiceError where error.code != .usage && isReplaceable {
+            proposed = nil
+        }
+        let name = proposed ?? location.baseName
+        let alternates = try rules.alternates.ofObject(named: name)
         let requests = try targets.map { target in
-            try request(text, object, to: target, try target.key(named: name), size: nil)
+            try request(text, object, alternates, to: target, try target.key(named: name), size: nil)
         }
         try CopyTarget.refuseRepeated(requests.map(\.target))
         return requests
@@ -108,8 +128,9 @@ struct CopyPlanner: Sendable {
             }
             do {
                 let object = try source.object(entry.relativeKey)
+                let alternates = try rules.alternates.below(entry.relativeKey)
                 requests.append(
-                    try request(entry.location, object, to: target, entry.relativeKey, size: entry.size)
+                    try request(entry.location, object, alternates, to: target, entry.relativeKey, size: entry.size)
                 )
             } catch var error as SluiceError {
                 // The object is what the user can act upon: the target only says what is wrong with its key.
@@ -126,18 +147,14 @@ struct CopyPlanner: Sendable {
     private func request(
         _ text: String,
         _ object: any SourceObject,
+        _ alternates: [Location],
         to target: CopyTarget,
         _ key: ObjectKey,
         size: UInt64?
     ) throws -> TransferRequest {
-        let needsCommand = rules.hasSecrets || Redact.mayHoldCredential(text)
-        var source = text
-        if needsCommand {
-            source = Redact.identity(text)
-            let full = try CopyOptions.location(text)
-            try secrets.keep(full, as: source)
-            session.keepSecret(full, as: source)
-        }
+        let others = alternates.map { AlternatePlaces.text($0) }
+        let needsCommand = rules.hasSecrets || ([text] + others).contains(where: Redact.mayHoldCredential)
+        let source = needsCommand ? try kept(try CopyOptions.location(text), text) : text
         return TransferRequest(
             source: source,
             target: try target.sink.target(key).location,
@@ -147,8 +164,17 @@ struct CopyPlanner: Sendable {
             // Its standard output is as much the command's own as its standard input.
             needsCommand: needsCommand || text == "-" || target.location.kind == .stream,
             host: object.host,
-            size: size
+            size: size,
+            alternates: needsCommand ? try zip(alternates, others).map(kept) : others
         )
+    }
+
+    /// The name under which the queue knows a location that may be secret.
+    private func kept(_ full: Location, _ text: String) throws -> String {
+        let identity = Redact.identity(text)
+        try secrets.keep(full, as: identity)
+        session.keepSecret(full, as: identity)
+        return identity
     }
 }
 

@@ -35,7 +35,8 @@ struct CopyWork: Sendable {
             expectedSHA256: copy.sha256,
             settings: try TransferSettings(settings).encoded(),
             hasSecrets: http.headers.contains(where: \.isLiteral)
-                || http.proxy.map { Redact.holdsCredential($0.exposed) } ?? false
+                || http.proxy.map { Redact.holdsCredential($0.exposed) } ?? false,
+            alternates: try copy.others.places()
         )
     }
 

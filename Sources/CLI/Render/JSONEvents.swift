@@ -51,6 +51,16 @@ enum JSONEvents {
         object.add("sha256", outcome.sha256?.hex)
         object.add("proof", outcome.proof.rawValue)
         object.add("note", outcome.note)
+        guard !outcome.alternates.isEmpty else { return }
+        object.add(
+            "alternates",
+            outcome.alternates.map { share in
+                var entry = JSONObject()
+                entry.add("source", Redact.location(share.location))
+                entry.add("bytes", share.bytes)
+                return entry
+            }
+        )
     }
 
     static func object(_ error: SluiceError) -> JSONObject {

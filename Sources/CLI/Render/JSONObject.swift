@@ -43,6 +43,10 @@ struct JSONObject: Sendable, Hashable {
         members.append((name, "[" + values.map { "\($0)" }.joined(separator: ",") + "]"))
     }
 
+    mutating func add(_ name: String, _ values: [JSONObject]) {
+        members.append((name, "[" + values.map(\.text).joined(separator: ",") + "]"))
+    }
+
     /// One line.
     var text: String { "{" + members.map { "\(JSONObject.quoted($0.0)):\($0.1)" }.joined(separator: ",") + "}" }
 

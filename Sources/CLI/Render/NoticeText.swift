@@ -41,6 +41,9 @@ struct NoticeText: Sendable {
         if let sha256 = outcome.sha256 { parts.append("sha256 \(sha256.hex)") }
         // `none`: how the digest was kept at the sink, which says something in JSON only.
         if let note = outcome.note, note != "none" { parts.append(Printable.text(note)) }
+        for share in outcome.alternates {
+            parts.append("\(ByteCount(share.bytes)) from \(Redact.location(share.location))")
+        }
         let verb = outcome.state == .skipped ? "skipped " : "done    "
         guard let columns else { return verb + place(transfer) + "  " + parts.joined(separator: ", ") }
         return NoticeText.fitted(verb, transfer, place(transfer), parts, columns)

@@ -60,6 +60,19 @@ final class Resolver: TransferResolver {
         )
     }
 
+    /// Headers of the command line are for the source alone: an alternate is another origin.
+    func alternates(of request: TransferRequest) throws -> [any SourceObject] {
+        if request.alternates.isEmpty { return [] }
+        var settings = try TransferSettings(decoding: request.settings)
+        settings.headers = [:]
+        let registries = try registries(try settings.encoded(), isOwn: false)
+        return try request.alternates.map { text in
+            let kept = secrets.withLock { $0[text] }
+            let location = if let kept { kept } else { try Resolver.location(text) }
+            return try registries.source(location).object(ObjectKey(""))
+        }
+    }
+
     /// The target, below the directory that the user named: nothing below that may lead out of it.
     private func target(_ request: TransferRequest, _ registries: Registries) throws -> any SinkTarget {
         let target = try Resolver.location(request.target)

@@ -18,10 +18,11 @@ public struct Retrying: Sendable {
 
     /// Runs `body` until it succeeds or its failure is final. `progress` tells how far it came: any progress between
     /// two failures starts the count of failures anew, so a slow and flaky link is never given up while it moves.
-    /// `mayGiveUpSlot` is asked at each long pause, if given, whatever holds otherwise.
+    /// `mayGiveUpSlot` is asked at each long pause, if given, whatever holds otherwise. `host` and `object` are asked
+    /// anew each time: an object with alternates goes from one to the next.
     public func run<R: Sendable>(
-        host: String,
-        object: String,
+        host: @autoclosure () -> String,
+        object: @autoclosure () -> String,
         progress: () -> UInt64 = { 0 },
         mayGiveUpSlot: (() -> Bool)? = nil,
         onFailure: (SluiceError) -> Void = { _ in },
@@ -30,29 +31,29 @@ public struct Retrying: Sendable {
         var failures = 0
         var reached = progress()
         func giveUpSlot(_ error: SluiceError?) throws {
-            guard resources.hasQueue, transfer != nil, let pause = resources.hosts.pause(of: host),
+            guard resources.hasQueue, transfer != nil, let pause = resources.hosts.pause(of: host()),
                 pause > Retrying.longestStay, mayGiveUpSlot?() ?? self.mayGiveUpSlot
             else { return }
-            throw SluiceError.hostPauses(pause, host: host, object: object, error)
+            throw SluiceError.hostPauses(pause, host: host(), object: object(), error)
         }
         while true {
             try giveUpSlot(nil)
-            try await resources.hosts.admit(host)
+            try await resources.hosts.admit(host())
             do {
                 let result = try await body()
-                resources.hosts.succeeded(host)
+                resources.hosts.succeeded(host())
                 return result
             } catch {
                 if error is CancellationError || Task.isCancelled {
-                    resources.hosts.abandoned(host)
+                    resources.hosts.abandoned(host())
                     throw CancellationError()
                 }
-                let failure = SluiceError.wrapping(error).about(object)
+                let failure = SluiceError.wrapping(error).about(object())
                 onFailure(failure)
                 let now = progress()
                 failures = now > reached ? 1 : failures + 1
                 reached = max(reached, now)
-                switch resources.hosts.failed(host, failure, failures: failures) {
+                switch resources.hosts.failed(host(), failure, failures: failures) {
                 case .giveUp: throw failure
                 case .wait(let wait):
                     try giveUpSlot(failure)

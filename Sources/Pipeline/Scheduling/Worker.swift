@@ -286,6 +286,7 @@ public final class Worker: Sendable {
                 let runner = TransferRunner(
                     claim: claim,
                     source: source,
+                    alternates: try self.resolver.alternates(of: request),
                     target: target,
                     journal: self.queue.journal(of: claim),
                     resources: resources,

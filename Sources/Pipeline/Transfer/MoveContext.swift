@@ -6,6 +6,8 @@ struct MoveContext: Sendable {
     let source: any SourceObject
     /// Whether other transfers read the source with this one: then how many connections it has is not its own affair.
     var isShared = false
+    /// Whether parts may have to be told apart from another origin's: then each one's SHA-256 is kept.
+    var hasAlternates = false
     let info: ObjectInfo
     let target: any SinkTarget
     let capabilities: SinkCapabilities

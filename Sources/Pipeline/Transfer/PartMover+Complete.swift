@@ -46,6 +46,10 @@ extension PartMover {
             to: session
         )
         if context.capabilities.shape == .ordered { order.advance(past: part.index) }
+        if context.hasAlternates {
+            let sha256 = RunningDigest.hash(.sha256, of: chunks)
+            partDigests.withLock { $0[part.index] = sha256 }
+        }
         // Bytes that are not hashed yet must stay in memory, and a receipt without its hash would be of no use.
         try await frontier.wait(until: part.range.upper)
         return receipt

@@ -35,6 +35,8 @@ final class PartMover: Sendable {
     /// CRC32C of parts that are fetched but not in the journal, from the earlier attempt and from this one.
     let fetchedCRCs: Mutex<[Int: Digest]>
     let held = Mutex<[MemoryReservation]>([])
+    /// SHA-256 of the parts that were in memory here, if they may have to be compared with another origin's.
+    let partDigests = Mutex<[Int: Digest]>([:])
 
     init(
         _ context: MoveContext,

@@ -78,6 +78,8 @@ public struct TransferRequest: Sendable, Hashable, Codable {
     /// Transfers of one job with the same number are one object on its way to several sinks: its source is read once
     /// for those of them that run together. Nil for an object with one sink.
     public var fanOut: Int64?
+    /// Other locations of the same object, in the order in which they are asked; as `source` redacted if `needsCommand`.
+    public var alternates: [String]
 
     /// A request from its parts.
     public init(
@@ -89,7 +91,8 @@ public struct TransferRequest: Sendable, Hashable, Codable {
         needsCommand: Bool = false,
         host: String,
         size: UInt64? = nil,
-        fanOut: Int64? = nil
+        fanOut: Int64? = nil,
+        alternates: [String] = []
     ) {
         self.source = source
         self.target = target
@@ -100,6 +103,7 @@ public struct TransferRequest: Sendable, Hashable, Codable {
         self.host = host
         self.size = size
         self.fanOut = fanOut
+        self.alternates = alternates
     }
 }
 
@@ -148,6 +152,20 @@ public enum Proof: String, Sendable, Codable {
     case transport
 }
 
+/// Bytes of an object that did not come from its source.
+public struct AlternateShare: Sendable, Hashable {
+    /// The alternate, redacted.
+    public var location: String
+    /// How many came from there and are part of the object.
+    public var bytes: UInt64
+
+    /// A share from its parts.
+    public init(location: String, bytes: UInt64) {
+        self.location = location
+        self.bytes = bytes
+    }
+}
+
 /// The end of a transfer that succeeded.
 public struct TransferOutcome: Sendable, Hashable {
     /// `done` or `skipped`.
@@ -164,6 +182,8 @@ public struct TransferOutcome: Sendable, Hashable {
     public var stored: StoredObject
     /// Why nothing moved, or how the digest was kept: one short sentence.
     public var note: String?
+    /// What came from alternates, in their order; empty if all came from the source, or nothing came.
+    public var alternates: [AlternateShare] = []
 
     /// An outcome from its parts.
     public init(

@@ -10,24 +10,29 @@ import SluiceBytes
 /// Runs one claimed transfer to its end.
 public struct TransferRunner: Sendable {
     let claim: ClaimedTransfer
-    let source: any SourceObject
+    let first: any SourceObject
+    let alternates: [any SourceObject]
     let target: any SinkTarget
     let journal: any TransferJournal
     let limits: TransferLimits
     let drain: Drain
-    private let allResources: PipelineResources
+    let allResources: PipelineResources
     /// The source as it is read together with other transfers of the object; nil if this one reads alone.
-    let member: FanOutMember?
+    var member: FanOutMember?
+    /// The object at all its origins; nil if it has one, or is read with other transfers from that.
+    var alternating: AlternatingObject?
     private let onSize: @Sendable (UInt64) -> Void
 
     /// A runner for a claim whose locations were resolved.
     ///
     /// - Parameters:
+    ///   - alternates: the same object at other origins, in the order in which they are asked.
     ///   - member: the source as a member of a shared read.
     ///   - onSize: told the length, bytes, once the first look has shown it.
     public init(
         claim: ClaimedTransfer,
         source: any SourceObject,
+        alternates: [any SourceObject] = [],
         target: any SinkTarget,
         journal: any TransferJournal,
         resources: PipelineResources,
@@ -37,7 +42,8 @@ public struct TransferRunner: Sendable {
         onSize: @escaping @Sendable (UInt64) -> Void = { _ in }
     ) {
         self.claim = claim
-        self.source = source
+        first = source
+        self.alternates = alternates
         self.target = target
         self.journal = journal
         allResources = resources
@@ -47,8 +53,11 @@ public struct TransferRunner: Sendable {
         self.onSize = onSize
     }
 
+    /// The origin that is read now.
+    var source: any SourceObject { member == nil ? alternating?.current ?? first : first }
+
     /// Where the bytes are read.
-    var reader: any SourceObject { member ?? source }
+    var reader: any SourceObject { member ?? alternating ?? first }
 
     /// What the process shares; a member of a shared read has a budget of its own.
     var resources: PipelineResources {
@@ -61,6 +70,11 @@ public struct TransferRunner: Sendable {
     /// - Throws: `SluiceError`; its `retry` says whether another run can help. What was moved stays for that run,
     ///   unless the error says that it is of no use. `CancellationError` leaves everything for a later run.
     public func run() async throws -> TransferOutcome {
+        guard !alternates.isEmpty else { return try await attempt() }
+        return try await runWithAlternates()
+    }
+
+    func attempt() async throws -> TransferOutcome {
         phase(.resolving)
         let snapshot = try await journal.snapshot()
         let capabilities = try await Retrying(resources: resources, transfer: claim.id).run(
@@ -71,7 +85,9 @@ public struct TransferRunner: Sendable {
         }
         let existing = try await lookAtTarget()
         // The first look may bring the first part along, but only where it is all but certain that it is wanted.
-        var isWanted = snapshot == nil && existing == nil && !target.mayCopyOnServer(from: source)
+        let mayBeRefused = alternating?.mustProveItself ?? false
+        var isWanted =
+            snapshot == nil && existing == nil && !mayBeRefused && !target.mayCopyOnServer(from: source)
         if isWanted, source.publishesDigests || claim.request.expectedSHA256 != nil {
             var mayBeThere = target.knowsContent
             if !mayBeThere { mayBeThere = try await journal.mayBeStored() }
@@ -96,6 +112,7 @@ public struct TransferRunner: Sendable {
             onSize(size)
         }
         let expected = try expectedDigest(info)
+        try noteOrigins(info, expected)
 
         // An earlier run may have committed and died before it could say so.
         if let outcome = try await finishEarlierCommit(snapshot, existing, info, expected, capabilities) {
@@ -137,8 +154,9 @@ public struct TransferRunner: Sendable {
         replaces: String?
     ) async throws -> TransferOutcome {
         let info = opened.info
-        // A digest that only the user knows is proven by bytes; a copy within the server shows none.
-        let isProven = expected == nil || expected == info.publishedSHA256
+        // A digest that only the user knows, or that another origin publishes, is proven by bytes; a copy within the
+        // server shows none.
+        let isProven = (expected == nil || expected == info.publishedSHA256) && alternating?.isAtSource ?? true
         let copy = isProven ? try await target.serverSideCopy(from: source, info: info) : nil
         let partSize =
             try copy?.partSize ?? PartPlan.partSize(for: info.size ?? 0, capabilities, preferred: limits.partSize)
@@ -148,6 +166,7 @@ public struct TransferRunner: Sendable {
             transfer: claim.id,
             source: reader,
             isShared: member != nil,
+            hasAlternates: alternating != nil && member == nil && (expected ?? info.publishedInstead) != nil,
             info: info,
             target: target,
             capabilities: capabilities,
@@ -220,12 +239,13 @@ public struct TransferRunner: Sendable {
             phase(.committing)
             try await resumed.frontier.wait(until: parts.size)
             let digests = resumed.frontier.finish()
-            let request = CommitRequest(
+            let moved = CommitRequest(
                 size: parts.size,
                 sha256: digests.sha256,
                 digests: digests.extras,
                 receipts: receipts
             )
+            let request = try await compared(moved, opened, mover, plan.expected)
             defer { for reservation in mover.reservationsUntilCommit { reservation.release() } }
             return try await verifyAndCommit(request, plan.expected, context, session)
         } catch {
@@ -294,25 +314,35 @@ public struct TransferRunner: Sendable {
                 retry: .restart
             )
         }
+        try verifyDigests(request, expected, info, of: source.location)
+        try await context.retrying.run(host: source.host, object: source.location) {
+            try await reader.confirmUnchanged(info)
+        }
+    }
+
+    /// - Parameter origin: where the bytes came from.
+    func verifyDigests(
+        _ request: CommitRequest,
+        _ expected: Digest?,
+        _ info: ObjectInfo,
+        of origin: String
+    ) throws {
         if let expected, let actual = request.sha256, actual != expected {
             let isDemanded = claim.request.expectedSHA256 != nil
             throw SluiceError(
                 .digestMismatch,
-                object: source.location,
+                object: origin,
                 "the bytes have \(actual), "
                     + (isDemanded ? "--sha256 asks for \(expected)" : "\(expected) is published"),
                 remedy: (isDemanded ? "check the digest that you gave, or " : "")
                     + "try another mirror, or report it to the publisher"
             )
         }
-        try verifyInstead(request, info)
-        try await context.retrying.run(host: source.host, object: source.location) {
-            try await source.confirmUnchanged(info)
-        }
+        try verifyInstead(request, info, of: origin)
     }
 
     /// Where no SHA-256 is published, the digest that is.
-    private func verifyInstead(_ request: CommitRequest, _ info: ObjectInfo) throws {
+    private func verifyInstead(_ request: CommitRequest, _ info: ObjectInfo, of origin: String) throws {
         guard let published = info.publishedInstead else { return }
         guard let actual = request.digests.first(where: { $0.algorithm == published.algorithm }) else {
             throw SluiceError(
@@ -325,7 +355,7 @@ public struct TransferRunner: Sendable {
         guard actual != published else { return }
         throw SluiceError(
             .digestMismatch,
-            object: source.location,
+            object: origin,
             "the bytes have \(actual), \(published) is published",
             remedy: "try another mirror, or report it to the publisher"
         )
