@@ -68,7 +68,8 @@ final class StateJournal: TransferJournal {
     func save(session: [UInt8]) async throws {
         try await mutate { id, db in
             let changed = try db.run(
-                "UPDATE journal SET session = ? WHERE transfer = ?",
+                // What is sent from here on was not meant by an earlier intent to commit.
+                "UPDATE journal SET session = ?, committing = 0, commit_digest = NULL WHERE transfer = ?",
                 [Data(session), id.value]
             )
             try Self.requireBegun(changed)

@@ -321,6 +321,39 @@ import Testing
         #expect(sink.object() == bytes && second.bytesYielded == UInt64(bytes.count - 3 * mebibyte))
     }
 
+    @Test("without a digest a later run keeps nothing of which nobody knows the origin", arguments: shapes)
+    func equalPins(shape: SinkCapabilities.Shape) async throws {
+        let sink = FakeSink(shape, part: UInt64(AlternateTests.part))
+        let fixture = TransferFixture(connections: 1)
+        let steps = shape == .parts ? 11 : 20
+        let second = FakeSource(TestBytes.make(bytes.count, seed: 3), host: "https://second")
+        try await expectKilled(fixture, [origin("first", published: false), second], sink, at: steps)
+        #expect(sink.object() == nil)
+        let first = origin("first", published: false)
+        first.faults.add(AlternateTests.gone, to: "open", times: 9)
+        // The same entity tag and length, and other bytes.
+        let other = FakeSource(TestBytes.make(bytes.count, seed: 3), host: "https://second")
+        _ = try await run(fixture, [first, other], sink)
+        #expect(sink.object() == TestBytes.make(bytes.count, seed: 3))
+        #expect(other.bytesYielded == UInt64(bytes.count))
+    }
+
+    @Test("the source is not blamed for what an alternate brought in an earlier run", arguments: shapes)
+    func innocent(shape: SinkCapabilities.Shape) async throws {
+        var script = FakeSource.Script()
+        script.breaks = [2: (0, AlternateTests.gone)]
+        let sink = FakeSink(shape, part: UInt64(AlternateTests.part))
+        let fixture = TransferFixture(connections: 1)
+        let liar = origin("second")
+        liar.lie(flipped(at: 2 * mebibyte))
+        try await expectKilled(fixture, [origin("first", script: script), liar], sink, at: shape == .parts ? 14 : 26)
+        let (first, second) = (origin("first"), origin("second"))
+        second.lie(flipped(at: 2 * mebibyte))
+        _ = try await run(fixture, [first, second], sink)
+        #expect(sink.object() == bytes)
+        expectNothingHeld(fixture, [first, second])
+    }
+
     @Test("all origins fail: the error names each of them")
     func allFail() async throws {
         let (first, second) = (origin("first"), origin("second"))

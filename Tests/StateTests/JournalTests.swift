@@ -56,6 +56,18 @@ struct JournalTests {
         #expect(snapshot.committing)
     }
 
+    @Test("a session that goes on withdraws the intent to commit what there was before")
+    func goesOn() async throws {
+        let journal = store.journal(of: try await claim())
+        try await journal.begin(pin: pin, size: 100, partSize: 10)
+        try await journal.save(session: [1])
+        try await journal.willCommit(sha256: SHA256.hash("all of it"))
+        #expect(try await journal.snapshot()?.committing == true)
+        try await journal.save(session: [1])
+        let snapshot = try #require(try await journal.snapshot())
+        #expect(!snapshot.committing && snapshot.commitDigest == nil)
+    }
+
     @Test("keeps lengths and offsets of all 64 bits")
     func wide() async throws {
         let journal = store.journal(of: try await claim())

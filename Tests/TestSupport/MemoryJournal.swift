@@ -82,7 +82,13 @@ public final class MemoryJournal: TransferJournal {
     }
 
     /// Saves the record.
-    public func save(session: [UInt8]) async throws { try write("save") { $0?.session = session } }
+    public func save(session: [UInt8]) async throws {
+        try write("save") { saved in
+            saved?.session = session
+            saved?.committing = false
+            saved?.commitDigest = nil
+        }
+    }
 
     /// Saves a receipt; the digest only moves forward.
     public func record(

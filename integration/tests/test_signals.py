@@ -221,3 +221,18 @@ def test_l18_a_connection_that_closes_under_an_upload_is_no_signal(sluice, s3_fa
     rule = s3_fault.fault("UploadPart", {"do": "drop", "how": "fin", "after": 100_000, "times": 2})
     sluice.ok("cp", "--part-size", "5M", source, "s3://bucket/m.bin", endpoint=s3_fault.endpoint)
     assert rule.happened == 2 and s3_fault.object("bucket", "m.bin").sha256() == content.sha256()
+
+
+def test_l18_an_interrupt_waits_for_the_name_of_an_upload_that_begins(sluice, make_origin, s3_fault):
+    """The server has made the upload, and says so a second later: the next run takes it away."""
+    origin = make_origin(rate=8 * MIB, send_buffer=64 << 10)
+    url = origin.add("/m.bin", size=24 * MIB, seed=8, etag='W/"weak"')
+    late = s3_fault.fault("CreateMultipartUpload", {"do": "delay", "seconds": 1, "times": 1})
+    run = sluice.popen("cp", "--connections", "1", url, "s3://bucket/m.bin", endpoint=s3_fault.endpoint)
+    wait_for(lambda: late.happened)
+    run.signal(signal.SIGINT)
+    result = run.wait()
+    assert result.rc == -signal.SIGINT, str(result)
+    wait_for(lambda: s3_fault.requests_for("CreateMultipartUpload"))
+    sluice.ok("cp", url, "s3://bucket/m.bin", endpoint=s3_fault.endpoint)
+    assert s3_fault.uploads() == [], "one that nobody completes"

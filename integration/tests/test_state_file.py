@@ -140,8 +140,9 @@ db = sqlite3.connect(sys.argv[1], isolation_level=None)
 db.execute("PRAGMA cache_size = 5")
 db.execute("BEGIN IMMEDIATE")
 db.execute("UPDATE transfer SET target = target || hex(randomblob(200)), priority = 7, rank = rank + id")
-db.execute("INSERT INTO transfer (job, source, target, settings, host, overwrite, needs_command, state, priority, rank,"
-           " added_at) SELECT job, source || 'x', target, settings, host, overwrite, needs_command, state, 7, rank, 0"
+db.execute("INSERT INTO transfer (job, source, target, settings, host, overwrite, needs_command, alternates, state, priority,"
+           " rank, added_at) SELECT job, source || 'x', target, settings, host, overwrite, needs_command, alternates, state,"
+           " 7, rank, 0"
            " FROM transfer")
 os.kill(os.getpid(), 9)
 """

@@ -64,9 +64,12 @@ extension SessionSettings {
     }
 
     /// What buffers get of `--memory`. The process has some 43 MiB beside them (37 of its code and its libraries', 6 of
-    /// its heap, when buffers are at their most), of which a quarter, 16 MiB at most, is taken from here: from 64M on the
-    /// largest resident set is `--memory` and 32 MiB, or less.
-    var bufferMemory: ByteCount { ByteCount(memory.bytes - min(memory.bytes / 4, 16 << 20)) }
+    /// its heap, when buffers are at their most), of which 16 MiB are taken from here: from 64M on the largest resident
+    /// set is `--memory` and 32 MiB, or less. Of less memory less is taken, and none of 32M: parts must fit.
+    var bufferMemory: ByteCount {
+        let least: UInt64 = 32 << 20
+        return ByteCount(memory.bytes - min((max(memory.bytes, least) - least) / 2, 16 << 20))
+    }
 
     /// Takes over what a worker needs.
     mutating func apply(_ engine: EngineOptions) {

@@ -14,7 +14,10 @@ extension SluiceError {
             ?? distinct.firstIndex { $0.retry != .never && $0.retry != .restart && $0.retry != .park }
             ?? distinct.indices.first
         guard let first else { return nil }
+        // An origin that was not heard may have what is right: then nothing is given up yet.
+        let later = distinct.first { $0.retry != .never && $0.retry != .restart && $0.retry != .park }
         var joined = distinct.remove(at: first)
+        if let later { joined.retry = later.retry }
         for other in distinct {
             joined.message += "; " + (other.object.map { "\(Printable.text($0)): " } ?? "") + other.message
         }

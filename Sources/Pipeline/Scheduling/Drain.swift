@@ -2,8 +2,8 @@ import Synchronization
 
 /// Lets a transfer that is told to stop save its parts in flight: they are finished and journalled, no other is begun.
 ///
-/// Only while parts are moving or their sum is committed; at any other time there is nothing to save, and whoever asks
-/// cancels the transfer.
+/// Only while a session begins, parts are moving or their sum is committed; at any other time there is nothing to save,
+/// and whoever asks cancels the transfer.
 public final class Drain: Sendable {
     private struct State {
         var isRequested = false

@@ -38,14 +38,18 @@ public struct Retrying: Sendable {
         }
         while true {
             try giveUpSlot(nil)
-            try await resources.hosts.admit(host())
+            let asked = host()
+            try await resources.hosts.admit(asked)
             do {
                 let result = try await body()
                 resources.hosts.succeeded(host())
+                // Another origin answered in its place: the next one may probe it.
+                if host() != asked { resources.hosts.abandoned(asked) }
                 return result
             } catch {
+                if host() != asked { resources.hosts.abandoned(host()) }
                 if error is CancellationError || Task.isCancelled {
-                    resources.hosts.abandoned(host())
+                    resources.hosts.abandoned(asked)
                     throw CancellationError()
                 }
                 let failure = SluiceError.wrapping(error).about(object())
@@ -53,7 +57,7 @@ public struct Retrying: Sendable {
                 let now = progress()
                 failures = now > reached ? 1 : failures + 1
                 reached = max(reached, now)
-                switch resources.hosts.failed(host(), failure, failures: failures) {
+                switch resources.hosts.failed(asked, failure, failures: failures) {
                 case .giveUp: throw failure
                 case .wait(let wait):
                     try giveUpSlot(failure)

@@ -108,7 +108,7 @@ final class AlternatingObject: SourceObject {
     /// Whether a SHA-256 of the whole is known, so that bytes of several origins may meet.
     func expect(_ digest: Digest?) { state.withLock { $0.mayMix = digest != nil } }
 
-    /// Parts of an earlier run are of another version than the lead's.
+    /// Parts of an earlier run may be of any origin.
     func noteForeignBytes() { state.withLock { $0.holdsForeign = true } }
 
     // MARK: - Origins by their numbers
@@ -256,6 +256,11 @@ final class AlternatingObject: SourceObject {
         }
     }
 
+    /// Whether there is an origin that had no attempt yet.
+    var mayStartOver: Bool {
+        state.withLock { state in state.choice.remaining.contains { !state.led.contains($0) } }
+    }
+
     /// The one origin of all bytes; nil if there were several, or none.
     private static func sole(_ state: State) -> Int? {
         guard !state.holdsForeign, state.brought.count == 1 else { return nil }
@@ -265,6 +270,12 @@ final class AlternatingObject: SourceObject {
     /// The origins that bytes with a wrong digest can be compared with: not the one that they all came from.
     func comparable() -> [Int] {
         state.withLock { state in
+            if state.holdsForeign {
+                // Of an earlier run's bytes nobody knows the origin: whoever brought the rest is asked last.
+                let likely = state.brought.count == 1 ? state.brought.keys.first : state.lead
+                let others = state.choice.remaining.filter { $0 != likely }
+                return others + state.choice.remaining.filter { $0 == likely }
+            }
             if let sole = AlternatingObject.sole(state) ?? (state.brought.isEmpty ? state.lead : nil) {
                 state.choice.exclude(sole)
             }

@@ -15,8 +15,10 @@ extension TransferRunner {
                 return outcome
             } catch let error as SluiceError {
                 // What is wrong with the sink is that and nothing else.
-                guard origins.note(error) else { throw error }
-                guard !Task.isCancelled, !drain.isRequested,
+                guard origins.note(error), !error.gaveSlotUp else { throw error }
+                // The others were not heard: a later run asks them.
+                if drain.isRequested, origins.mayStartOver { throw CancellationError() }
+                guard !Task.isCancelled,
                     origins.startOver(after: error, wasShared: runner.member != nil)
                 else { throw SluiceError.joined(origins.failures) ?? error }
                 // The others need not wait for it.

@@ -70,7 +70,7 @@ extension TransferRunner {
         {
             return .settled(skipped(existing, expected, .published, "the same content is there already"))
         }
-        if let done = try await journal.lastDone(), done.pin == info.pin, done.pin.isStrong,
+        if pinIsSources(expected), let done = try await journal.lastDone(), done.pin == info.pin, done.pin.isStrong,
             done.fingerprint == existing.fingerprint, expected == nil || expected == done.sha256
         {
             let proof: Proof = (expected ?? info.publishedInstead) == nil ? .transport : .published
@@ -138,7 +138,8 @@ extension TransferRunner {
         _ expected: Digest?,
         _ capabilities: SinkCapabilities
     ) async throws -> TransferOutcome? {
-        guard let snapshot, snapshot.committing, snapshot.pin == info.pin, let size = snapshot.size,
+        guard let snapshot, snapshot.committing, snapshot.pin == info.pin, pinIsSources(expected),
+            let size = snapshot.size,
             // What was copied within a server was never hashed: then only its own record vouches for it.
             expected == nil || expected == snapshot.commitDigest ?? info.publishedSHA256
         else { return nil }
@@ -203,6 +204,13 @@ extension TransferRunner {
         return try await target.begin(plan).commit(request)
     }
 
+    /// Whether an equal pin is one of the same origin: two may have the same entity tag for different bytes
+    /// (RFC 9110 §8.8.3: it tells versions of one resource apart).
+    private func pinIsSources(_ expected: Digest?) -> Bool {
+        guard let alternating else { return true }
+        return expected != nil || alternating.isAtSource
+    }
+
     /// What of an earlier attempt is of use: bytes of the same version, under a pin that can prove it.
     ///
     /// - Parameter partSize: of this run. An attempt with other parts was another kind of attempt: a copy within the
@@ -223,20 +231,22 @@ extension TransferRunner {
                 retry: .backoff
             )
         }
-        // Another origin's bytes are as good where a SHA-256 decides.
-        let isForeign = snapshot.pin != info.pin && alternating != nil && member == nil && expected != nil
-        let isSame = (snapshot.pin == info.pin || isForeign) && snapshot.size == info.size
+        // Nobody knows of which origin an earlier attempt's bytes are. Any are as good where a SHA-256 decides, and none
+        // where no digest does, whatever the pins are.
+        let mayBeForeign = alternating != nil && member == nil
+        let isSame =
+            (mayBeForeign ? expected != nil : snapshot.pin == info.pin) && snapshot.size == info.size
         if isSame, info.size != nil, info.supportsRanges, info.pin.isStrong || expected != nil,
             snapshot.partSize == partSize
         {
-            if isForeign { alternating?.noteForeignBytes() }
+            if mayBeForeign { alternating?.noteForeignBytes() }
             return snapshot
         }
         if let record = snapshot.session {
             let plan = WritePlan(size: snapshot.size, partSize: snapshot.partSize, info: info, resume: record)
             await (try? target.begin(plan))?.abort()
         }
-        if !isSame {
+        if snapshot.pin != info.pin || snapshot.size != info.size {
             resources.events.publish(
                 .warning("\(source.location): was \(snapshot.pin), is \(info.pin) now; starting over"),
                 of: claim.id
@@ -253,6 +263,9 @@ extension TransferRunner {
         _ partSize: UInt64,
         isFresh: Bool
     ) async throws -> any SinkSession {
+        // Told to stop, it waits for what the sink calls the session: nobody would find it again.
+        try drain.hold()
+        defer { drain.letGo() }
         if isFresh { try await journal.begin(pin: info.pin, size: plan.size, partSize: partSize) }
         let retrying = Retrying(resources: resources, transfer: claim.id)
         let session = try await retrying.run(host: target.host, object: target.location) {
@@ -263,6 +276,7 @@ extension TransferRunner {
         try await retrying.run(host: target.host, object: target.location) { try await session.prepare() }
         let prepared = await session.record
         if prepared != intended { try await journal.save(session: prepared) }
+        if drain.isRequested { throw CancellationError() }
         return session
     }
 
