@@ -129,7 +129,9 @@ def test_a_source_that_dies_in_the_middle(to_any, origin, make_origin, payload):
     content, other = payload(SIZE, 7), make_origin()
     first = second(origin, content, faults=[{"do": "status", "status": 410, "when": {"start": {"from": 8 * MIB, "to": SIZE}}}])
     url = second(other, content)
-    copy = to_any.cp(first, "--sha256", content.sha256(), *PART, "--alternate", url)
+    # One lane: several help one another at the end, and a few bytes come twice.
+    one = ("--part-size", "8M", "--connections", 1)
+    copy = to_any.cp(first, "--sha256", content.sha256(), *one, "--alternate", url)
     to_any.holds(copy, content)
     assert origin.bytes_sent("/m.safetensors") + other.bytes_sent("/m.safetensors") <= SIZE + 2 * MIB
     assert [entry["source"] for entry in copy.finished["alternates"]] == [url]

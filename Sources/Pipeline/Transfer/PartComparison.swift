@@ -1,3 +1,4 @@
+import Glibc
 import SluiceBytes
 
 /// Finds the parts that differ from another origin's, and writes those again from there: what became of an object in
@@ -111,7 +112,10 @@ struct PartComparison: Sendable {
             let count = min(there.count, rest.count)
             guard count > 0 else { return false }
             let isEqual = there.withBytes { left in
-                rest.withBytes { right in left.prefix(count).elementsEqual(right.prefix(count)) }
+                rest.withBytes { right in
+                    guard let left = left.baseAddress, let right = right.baseAddress else { return false }
+                    return memcmp(left, right, count) == 0
+                }
             }
             if !isEqual { return false }
             rest = rest.dropFirst(count)
