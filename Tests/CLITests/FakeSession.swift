@@ -16,7 +16,7 @@ final class FakeSession: CommandSession {
     let listings: [String: [ListingItem]]
     let targetIsContainer: Bool
     let interrupts: Bool
-    let kept = Mutex<[String: Location]>([:])
+    let kept = SecretLocations()
     /// Listings wait for ever after their last item.
     let endless = Mutex(false)
     let added = FakeQueue()
@@ -54,7 +54,7 @@ final class FakeSession: CommandSession {
 
     func place(_ path: LocalPath) throws -> StorePlace { throw SluiceError(.notFound, "no store is here") }
 
-    func keepSecret(_ location: Location, as identity: String) { kept.withLock { $0[identity] = location } }
+    func keepSecret(_ location: Location, as identity: String) throws { try kept.keep(location, as: identity) }
 
     func run(job: JobID?, watch: Bool) async throws -> RunReport { RunReport(interrupted: interrupts) }
 

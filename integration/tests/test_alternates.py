@@ -194,6 +194,16 @@ def test_secrets_of_an_alternate_are_kept_as_a_sources_are(sluice, repo, env, fl
 
 # Credentials
 
+@pytest.mark.parametrize("command", ["cp", "mirror"])
+def test_two_that_differ_in_secrets_only_cannot_be_told_apart(sluice, repo, env, origin, command):
+    """The queue knows them by one name: the secret of the one must not pass for the other's."""
+    signed = [origin.url + f"/mirror/?X-Amz-Signature={word}" for word in ("cafebabe", "deadbeef")]
+    words = [command, *(["-r"] if command == "cp" else []), "hf://org/m", "out/", "--alternate", signed[0], "--alternate", signed[1]]
+    result = sluice(*words, env=env)
+    assert result.rc == 2 and "differs from it in credential-like parameters only" in result.err, str(result)
+    assert not any(word in str(result.stdout + result.stderr) for word in ("cafebabe", "deadbeef"))
+
+
 def test_credentials_stay_at_their_own_origin(sluice, hugging_face, repo, flip, origin, make_origin, payload):
     alice = hugging_face.token("alice", orgs=("org",))
     repo.private = True

@@ -23,6 +23,7 @@ extension MirrorRun {
             }
         }
         try await sideBySide(unproven, width: MirrorRun.width, isStopped: { session.isStopped }) { entry in
+            // What cannot be read, or has other bytes by now, is no help: the file comes from the hub.
             (entry.key, try? await digest(of: entry.file, at: entry.location))
         } take: { key, digest in
             digests[key] = digest
@@ -33,35 +34,18 @@ extension MirrorRun {
     /// What was there before and is known by another digest only: read again, once, and compared by that one.
     func digest(of file: SourceTree.File, at location: String) async throws -> Digest {
         let object = try session.source(try Resolver.location(location)).object(ObjectKey(""))
-        return try await session.retrying.run(host: object.host, object: object.location) {
-            let opened = try await object.open(prefetch: 0, options: ReadOptions(pool: session.pool))
-            opened.stream?.cancel()
-            let size = opened.info.size ?? 0
-            let stream = try await object.read(
-                ByteRange(0, size),
-                of: opened.info,
-                options: ReadOptions(pool: session.pool)
+        let others = Set(file.published.map(\.algorithm)).subtracting([.sha256])
+        let found = try await ContentReader(resources: session.resources)
+            .read(object, [.sha256] + others, expecting: nil).digests
+        guard let sha256 = found.first, found.contains(where: file.published.contains) else {
+            let bytes = found.map(\.description).joined(separator: " and ")
+            throw SluiceError(
+                .digestMismatch,
+                object: location,
+                "the bytes have \(bytes), \(file.published.map(\.description).joined()) is published",
+                remedy: "somebody changed the file meanwhile: run the command again"
             )
-            var hash = SHA256()
-            let others = Set(file.published.map(\.algorithm)).subtracting([.sha256])
-                .map { RunningDigest($0, size: size) }
-            while let chunk = try await stream.next() {
-                hash.update(chunk)
-                for other in others { other.update(chunk) }
-            }
-            try await object.confirmUnchanged(opened.info)
-            let sha256 = hash.finalized()
-            let found = [sha256] + others.map { $0.finish() }
-            guard found.contains(where: file.published.contains) else {
-                let bytes = found.map(\.description).joined(separator: " and ")
-                throw SluiceError(
-                    .digestMismatch,
-                    object: location,
-                    "the bytes have \(bytes), \(file.published.map(\.description).joined()) is published",
-                    remedy: "somebody changed the file meanwhile: run the command again"
-                )
-            }
-            return sha256
         }
+        return sha256
     }
 }

@@ -72,7 +72,7 @@ struct MirrorRun: Sendable {
         request.needsCommand = true
         request.alternates = texts.map(Redact.identity)
         let named = zip([try Resolver.location(request.source)] + alternates, [request.source] + request.alternates)
-        for (location, identity) in named { session.keepSecret(location, as: identity) }
+        for (location, identity) in named { try session.keepSecret(location, as: identity) }
         return request
     }
 

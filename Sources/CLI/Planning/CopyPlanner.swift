@@ -33,8 +33,6 @@ struct CopyPlanner: Sendable {
     let session: any CommandSession
     let rules: CopyRules
     let targets: [CopyTarget]
-    /// Tells sources apart that look alike without their secrets.
-    private let secrets = SecretLocations()
 
     /// Looks at each target once.
     ///
@@ -172,8 +170,7 @@ struct CopyPlanner: Sendable {
     /// The name under which the queue knows a location that may be secret.
     private func kept(_ full: Location, _ text: String) throws -> String {
         let identity = Redact.identity(text)
-        try secrets.keep(full, as: identity)
-        session.keepSecret(full, as: identity)
+        try session.keepSecret(full, as: identity)
         return identity
     }
 }

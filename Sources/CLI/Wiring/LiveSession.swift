@@ -113,7 +113,9 @@ final class LiveSession: CommandSession {
 
     func place(_ path: LocalPath) throws -> StorePlace { try stores.locate(path) }
 
-    func keepSecret(_ location: Location, as identity: String) { resolver.keepSecret(location, as: identity) }
+    func keepSecret(_ location: Location, as identity: String) throws {
+        try resolver.keepSecret(location, as: identity)
+    }
 
     // MARK: - Queue
 

@@ -15,7 +15,7 @@ final class Resolver: TransferResolver {
     private let stores: OpenStores
     private let registries = Mutex<[RegistryKey: Registries]>([:])
     private let ownRegistries = Mutex<Registries?>(nil)
-    private let secrets = Mutex<[String: Location]>([:])
+    private let secrets = SecretLocations()
 
     private struct RegistryKey: Hashable {
         let settings: String
@@ -29,8 +29,8 @@ final class Resolver: TransferResolver {
         self.time = time
     }
 
-    func keepSecret(_ location: Location, as identity: String) {
-        secrets.withLock { $0[identity] = location }
+    func keepSecret(_ location: Location, as identity: String) throws {
+        try secrets.keep(location, as: identity)
     }
 
     /// The registries of the command line itself.
@@ -43,7 +43,7 @@ final class Resolver: TransferResolver {
 
     func resolve(_ request: TransferRequest) async throws -> (source: any SourceObject, target: any SinkTarget) {
         let registries = try registries(request.settings, isOwn: request.needsCommand)
-        let kept = secrets.withLock { $0[request.source] }
+        let kept = secrets.location(of: request.source)
         if request.needsCommand, kept == nil, request.source != "-", request.target != "-" {
             throw SluiceError(
                 .notAuthorised,
@@ -67,7 +67,7 @@ final class Resolver: TransferResolver {
         settings.headers = [:]
         let registries = try registries(try settings.encoded(), isOwn: false)
         return try request.alternates.map { text in
-            let kept = secrets.withLock { $0[text] }
+            let kept = secrets.location(of: text)
             let location = if let kept { kept } else { try Resolver.location(text) }
             return try registries.source(location).object(ObjectKey(""))
         }

@@ -18,7 +18,7 @@ final class SecretLocations: Sendable {
         throw SluiceError(
             .usage,
             object: "\(location)",
-            "another source of this command differs from it in credential-like parameters only",
+            "another origin that this command names differs from it in credential-like parameters only",
             remedy: "copy them with two commands"
         )
     }

@@ -47,8 +47,8 @@ protocol CommandSession: Sendable {
     /// What a planned transfer would do, without doing it.
     func preview(_ request: TransferRequest) async throws -> TransferPreview
 
-    /// Tells the resolver what a redacted source stands for in this process.
-    func keepSecret(_ location: Location, as identity: String)
+    /// Tells the resolver what a redacted source stands for in this process; throws `.usage` if it stands for another.
+    func keepSecret(_ location: Location, as identity: String) throws
 
     /// A directory of this machine for files of a command's own, beside the state file.
     func scratch() throws -> LocalPath

@@ -126,7 +126,12 @@ final class AlternatingObject: SourceObject {
 
     private func ranged(_ info: ObjectInfo, from offset: UInt64, _ index: Int) throws -> ObjectInfo {
         guard offset > 0, !info.supportsRanges else { return info }
-        throw SluiceError(.unsupported, object: origins[index].location, "cannot be read from byte \(offset) on")
+        throw SluiceError(
+            .unsupported,
+            object: origins[index].location,
+            "cannot be read from byte \(offset) on",
+            remedy: "name an alternate whose server answers range requests"
+        )
     }
 
     /// Keeps what an origin says of itself, and returns it with the digests that hold for all.

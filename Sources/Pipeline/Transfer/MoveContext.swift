@@ -56,6 +56,21 @@ struct MoveContext: Sendable {
         return (RunningDigest.hash(.crc32c, of: chunks), others.map { RunningDigest.hash($0, of: chunks) })
     }
 
+    /// The receipt of a part of a file: what the file has there now.
+    func receipt(ofFilePart part: Part, in session: any SinkSession) async throws -> PartReceipt {
+        let digest = RunningDigest(.crc32c)
+        var range = part.range
+        while !range.isEmpty {
+            let chunk = try await session.readBack(range, pool: resources.pool)
+            guard chunk.count > 0 else {
+                throw SluiceError(.truncated, object: target.location, "\(range) was written but is not there")
+            }
+            digest.update(chunk)
+            range = ByteRange(range.lower + UInt64(chunk.count), range.upper)
+        }
+        return PartReceipt(part: part, tag: "", crc32c: digest.finish())
+    }
+
     /// Writes one whole part, again if the sink's failure allows it; the same bytes every time.
     func upload(
         _ part: Part,

@@ -88,8 +88,7 @@ struct PartComparison: Sendable {
             offset += UInt64(chunk.count)
         }
         for number in changed.sorted() {
-            let part = plan.part(number)
-            let receipt = PartReceipt(part: part, tag: "", crc32c: try await crcOfFile(part.range))
+            let receipt = try await context.receipt(ofFilePart: plan.part(number), in: session)
             try await context.journal.record(receipt, digestState: nil, digestOffset: 0, hashedParts: [:])
             parts.receipts[number] = receipt
         }
@@ -122,20 +121,6 @@ struct PartComparison: Sendable {
             at += UInt64(count)
         }
         return true
-    }
-
-    private func crcOfFile(_ range: ByteRange) async throws -> Digest {
-        let digest = RunningDigest(.crc32c)
-        var range = range
-        while !range.isEmpty {
-            let chunk = try await session.readBack(range, pool: context.resources.pool)
-            guard chunk.count > 0 else {
-                throw SluiceError(.truncated, object: context.target.location, "\(range) was written but is not there")
-            }
-            digest.update(chunk)
-            range = ByteRange(range.lower + UInt64(chunk.count), range.upper)
-        }
-        return digest.finish()
     }
 
     // MARK: - Parts at a server

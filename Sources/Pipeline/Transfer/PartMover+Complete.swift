@@ -19,17 +19,7 @@ extension PartMover {
 
     private func receiptOfFile(_ assembly: PartAssembly) async throws -> PartReceipt {
         if let crc = assembly.sequentialCRC { return PartReceipt(part: assembly.part, tag: "", crc32c: crc) }
-        let digest = RunningDigest(.crc32c)
-        var range = assembly.part.range
-        while !range.isEmpty {
-            let chunk = try await session.readBack(range, pool: context.resources.pool)
-            guard chunk.count > 0 else {
-                throw SluiceError(.truncated, object: context.target.location, "\(range) was written but is not there")
-            }
-            digest.update(chunk)
-            range = ByteRange(range.lower + UInt64(chunk.count), range.upper)
-        }
-        return PartReceipt(part: assembly.part, tag: "", crc32c: digest.finish())
+        return try await context.receipt(ofFilePart: assembly.part, in: session)
     }
 
     private func upload(_ assembly: PartAssembly) async throws -> PartReceipt {

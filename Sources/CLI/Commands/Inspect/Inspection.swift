@@ -201,17 +201,6 @@ extension Location {
         guard kind != .stream, let name = name.losslessText else { return nil }
         if case .web(let url) = kind, url.contains("?") || url.contains("#") { return nil }
         let directory = text.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(text[...$0]) } ?? "./"
-        return try? Location(parsing: directory + (isEncoded ? Location.percentEncoded(name) : name))
-    }
-
-    /// RFC 3986 §2.3: what is not unreserved, and no slash, is encoded.
-    private static func percentEncoded(_ name: String) -> String {
-        name.utf8.map { byte in
-            let isPlain = Unicode.Scalar(byte).properties.isAlphabetic && byte < 0x80
-            if isPlain || (48...57).contains(byte) || Array("-._~/".utf8).contains(byte) {
-                return String(Unicode.Scalar(byte))
-            }
-            return "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
-        }.joined()
+        return try? Location(parsing: directory + (isEncoded ? Location.percentEncoded(Array(name.utf8)) : name))
     }
 }
