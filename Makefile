@@ -69,7 +69,10 @@ tsan: deps  ## threads: the suites that share memory, under ThreadSanitizer
 	        $(SWIFT) test --skip-build --sanitize thread --scratch-path .build-tsan $$suites || exit 1; done
 
 asan: deps  ## memory: the same under AddressSanitizer
-	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize address --scratch-path .build-asan --filter '$(SANITIZED)'
+	$(SWIFT) build --build-tests --sanitize address --scratch-path .build-asan
+	for suites in "--filter $(SERVED)" "--filter $(SANITIZED) --skip $(SERVED)"; do \
+	    ASAN_OPTIONS=detect_leaks=0 \
+	        $(SWIFT) test --skip-build --sanitize address --scratch-path .build-asan $$suites || exit 1; done
 
 fuzz: deps  ## RUNS executions of each fuzz target in Tests/Fuzz
 	SWIFT="$(SWIFT)" Tests/Fuzz/run $(RUNS)

@@ -108,7 +108,10 @@ struct GatherTests {
         let body = { @Sendable (item: Int) async -> Int? in await rounds.withLock { $0 }?.join(item) }
         await withTaskExecutorPreference(BlockingExecutor.shared) {
             await withTaskGroup(of: Int?.self) { group in
-                for item in 0..<3 { group.addTask { await body(item) } }
+                group.addTask { await body(0) }
+                // Who comes before the round is under way would go with it.
+                await until { sizes.withLock { $0.count } == 1 }
+                for item in 1..<3 { group.addTask { await body(item) } }
             }
             // One comes, and does not go before the other.
             await withTaskGroup(of: Int?.self) { group in

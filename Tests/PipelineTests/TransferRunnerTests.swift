@@ -249,10 +249,11 @@ import Testing
         let ahead = Latch()
         var script = FakeSource.Script()
         // The part at the frontier fails only when the others are whole and wait for its hash.
-        script.breaks[1] = (0, SluiceError(.notFound, "gone"))
         script.beforeChunk = { _, offset in
-            if offset == 0 { await ahead.wait() }
             if offset >= 3 * UInt64(mebibyte) { ahead.open() }
+            guard offset == 0 else { return }
+            await ahead.wait()
+            throw SluiceError(.notFound, "gone")
         }
         let source = FakeSource(TestBytes.make(4 * mebibyte), script: script)
         let sink = FakeSink(shape)
