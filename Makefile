@@ -21,8 +21,7 @@ SHARE = $(DESTDIR)$(PREFIX)/share
 SOURCES := Package.swift Sources Tests Examples
 # The suites in which threads share memory and C libraries hold pointers.
 SANITIZED := BytesTests|PipelineTests|TransportTests|S3Tests
-# Tests with servers, of which they count the connections: a sanitizer makes the others so slow that libcurl drops a kept
-# connection as too old (CURLOPT_MAXAGE_CONN, 118 s) while they hold every thread.
+# Tests with servers run apart under a sanitizer: it makes the others so slow that servers and clients wait for minutes.
 SERVED := TransportTests
 # Enumerations that keep every core busy for a minute: apart from tests that have servers and clocks.
 HEAVY := ContentStoreTests

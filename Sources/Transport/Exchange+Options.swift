@@ -41,7 +41,6 @@ extension Exchange {
         try easy.set(CURLOPT_TCP_KEEPIDLE, 30)
         try easy.set(CURLOPT_TCP_KEEPINTVL, 10)
         try easy.set(CURLOPT_MAXLIFETIME_CONN, 600)
-        try easy.set(CURLOPT_MAXAGE_CONN, 60)
         try easy.set(CURLOPT_TIMEOUT_MS, 0)
         try easy.set(CURLOPT_NOPROGRESS, 1)
     }
@@ -49,6 +48,7 @@ extension Exchange {
     private func setConnection(_ easy: borrowing EasyHandle) throws(TransportError) {
         let limit = request.downloadGate?.bytesPerSecond
         try easy.set(CURLOPT_BUFFERSIZE, PacedSize.portion(limit, most: configuration.receiveBuffer))
+        try easy.set(CURLOPT_MAXAGE_CONN, configuration.keptIdle)
         try easy.set(CURLOPT_CONNECTTIMEOUT_MS, configuration.connectTimeout.wholeMilliseconds)
         try easy.set(CURLOPT_PROXY, proxy ?? "")
         try easy.set(CURLOPT_NOPROXY, "")

@@ -18,6 +18,8 @@ public struct TransportConfiguration: Sendable {
     var receiveBuffer = 128 << 10
     /// Bytes that libcurl writes to a socket at once.
     var uploadBuffer = 256 << 10
+    /// Seconds after which a connection that nobody used is not used again.
+    package var keptIdle = 60
     /// Receives the trace of every connection, without credentials and queries. Must not block.
     public var trace: (@Sendable (String) -> Void)?
     /// Monotonic time, for timeouts and pauses.

@@ -10,8 +10,11 @@ import Testing
         try directory.write("file", [1])
         let file = try OwnedDescriptor.open(directory.bytes("file".utf8), O_RDONLY)
         let room = try #require(FreeRoom(of: file))
+        let free = try #require(room.inodes)
+        // Others use the file system meanwhile; another one has not nearly as many by chance.
         for path in ["", "/file", "/not/there/at all", "/file/below"] {
-            #expect(FreeRoom(at: directory.path + path)?.inodes == room.inodes)
+            let inodes = try #require(FreeRoom(at: directory.path + path)?.inodes)
+            #expect(max(inodes, free) - min(inodes, free) < 10_000)
         }
         #expect(FreeRoom(at: "/") != nil && FreeRoom(at: "file:///tmp/x%20y") != nil)
     }

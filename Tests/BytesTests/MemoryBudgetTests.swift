@@ -11,8 +11,8 @@ import Testing
         let first = try await budget.reserve(80)
         let order = Locked<[Int]>([])
         var tasks: [Task<Void, any Error>] = []
-        // The small one would fit at once, and waits behind the large one all the same.
-        for (index, bytes) in [(1, 90), (2, 10), (3, 5)] as [(Int, UInt64)] {
+        // The small one would fit at once, and waits behind the large one all the same: beside that it does not fit.
+        for (index, bytes) in [(1, 95), (2, 10), (3, 5)] as [(Int, UInt64)] {
             let task = Task { [budget] in
                 let reservation = try await budget.reserve(bytes)
                 order.withLock { $0.append(index) }

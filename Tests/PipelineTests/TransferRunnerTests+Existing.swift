@@ -81,8 +81,12 @@ extension TransferRunnerTests {
     func singleFlight() async throws {
         let bytes = TestBytes.make(3 * mebibyte)
         let fixture = TransferFixture()
-        let first = FakeSource(bytes, published: true)
-        let second = FakeSource(bytes, published: true)
+        let table = fixture.resources.inFlight
+        var script = FakeSource.Script()
+        // Who comes when the fetch is over is no one that it is shared with.
+        script.beforeChunk = { _, offset in if offset == 0 { await until { table.waiting == 1 } } }
+        let first = FakeSource(bytes, published: true, script: script)
+        let second = FakeSource(bytes, published: true, script: script)
         let sink = FakeSink(.parts)
         let other = MemoryJournal()
         async let one = fixture.runner(first, sink, name: "a").run()

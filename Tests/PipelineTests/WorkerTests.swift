@@ -99,7 +99,7 @@ final class FakeResolver: TransferResolver {
         #expect(try await worker.run(job: nil).states == [.done: 4])
         #expect(source.bytesYielded == 1000 && source.opens == 1 && other.bytesYielded == 1000)
         #expect(["a", "b", "c"].allSatisfy { resolver.sink.object($0) == TestBytes.make(1000) })
-        #expect(resources.budget.usage.held == 0)
+        await until { resources.budget.usage.held == 0 }
     }
 
     @Test("A sibling that runs again after the others have ended runs alone")
@@ -214,10 +214,12 @@ final class FakeResolver: TransferResolver {
 
     @Test("Transfers of a host that wants a long pause leave their slots to others, and it costs them no run")
     func longPause() async throws {
+        // A clock that stands still: no pause ends before the others had their turn.
+        let still = WorkerTests(ManualTime())
         let order = Locked<[String]>([])
         let pauses = Locked(12)
         for name in ["a", "aa"] {
-            add(name, host: "https://slow", priority: 9) { _, offset in
+            still.add(name, host: "https://slow", priority: 9) { _, offset in
                 order.withLock { $0.append(name) }
                 let isPaused = pauses.withLock { count in
                     defer { count -= 1 }
@@ -226,9 +228,14 @@ final class FakeResolver: TransferResolver {
                 if isPaused { throw SluiceError(.throttled, "503", retry: .after(.seconds(20))) }
             }
         }
-        for name in ["bbb", "bbbb", "bbbbb"] { add(name) { _, _ in order.withLock { $0.append(name) } } }
-        let summary = try await worker(transfers: 1, runs: 2).run(job: nil)
-        #expect(summary.states == [.done: 5])
+        for name in ["bbb", "bbbb", "bbbbb"] { still.add(name) { _, _ in order.withLock { $0.append(name) } } }
+        async let run = still.worker(transfers: 1, runs: 2).run(job: nil)
+        await until { still.queue.count(.done) == 3 }
+        while still.queue.count(.done) < 5, !Task.isCancelled {
+            still.time.advance(by: .seconds(20))
+            await Task.yield()
+        }
+        #expect(try await run.states == [.done: 5])
         let names = order.withLock { $0 }
         let lastOther = try #require(names.lastIndex { $0.hasPrefix("b") })
         #expect(names[..<lastOther].count { $0.hasPrefix("a") } == 1, "\(names)")

@@ -104,13 +104,14 @@ public final class ScriptedServer: Sendable {
 
     /// Ends every connection and waits for the threads. Latches that answers wait for must be open.
     public func stop() {
-        let (sockets, threads) = state.withLock { state in
+        let threads = state.withLock { state in
             state.isStopped = true
+            // Under the lock: a number that its thread has closed may be somebody else's by now.
+            for socket in state.connections where socket >= 0 { shutdown(socket, Int32(SHUT_RDWR)) }
             defer { state.threads = [] }
-            return (state.connections, state.threads)
+            return state.threads
         }
         shutdown(listener, Int32(SHUT_RDWR))
-        for socket in sockets where socket >= 0 { shutdown(socket, Int32(SHUT_RDWR)) }
         for thread in threads { pthread_join(thread, nil) }
         for thread in state.withLock({ $0.threads }) { pthread_join(thread, nil) }
         close(listener)

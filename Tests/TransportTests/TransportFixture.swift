@@ -15,6 +15,9 @@ struct TransportFixture {
         answering answers: @escaping @Sendable (Int, ScriptedServer.Request) -> ScriptedServer.Answer
     ) {
         server = ScriptedServer(answering: answers)
+        var configuration = configuration
+        // Tests count connections, and other tests may hold every thread for a minute between two requests.
+        configuration.keptIdle = 3600
         transport = CurlTransport(configuration, pool: pool)
     }
 

@@ -29,6 +29,9 @@ public final class InFlightTable: Sendable {
     /// An empty table.
     public init() {}
 
+    /// How many wait for an owner, for tests.
+    package var waiting: Int { state.withLock { $0.entries.values.reduce(0) { $0 + $1.waiters.count } } }
+
     /// Claims `digest` for a sink; waits while another transfer has it. If that one fails, the next waiter owns it.
     ///
     /// - Parameters:
