@@ -39,31 +39,34 @@ package enum HubCacheLayout {
     /// did not tell all of it. Xet's addresses are left out: who follows one asks another server.
     package static func tree(_ tree: SourceTree) throws(SluiceError) -> [UInt8]? {
         guard tree.refused.isEmpty else { return nil }
-        var files: [String: TreeFile] = [:]
+        var files: [(path: ObjectKey, file: TreeFile)] = []
         for file in tree.files {
-            guard let object = file.object, let path = file.path.losslessText else { return nil }
+            guard let object = file.object, file.path.losslessText != nil else { return nil }
             let large = file.published.first { $0.algorithm == .sha256 }
-            files[path] = TreeFile(
+            let entry = TreeFile(
                 size: file.size,
                 object: object.hex,
                 sha256: large?.hex,
                 length: large == nil ? nil : file.size
             )
+            files.append((file.path, entry))
         }
-        return try MirrorRecord.encode(TreeForm(version: 1, files: files))
+        return try text(of: files.sorted { $0.path < $1.path })
     }
 
-    private struct TreeForm: Codable {
-        let version: Int
-        let files: [String: TreeFile]
-
-        enum CodingKeys: String, CodingKey {
-            case version = "format_version"
-            case files
+    /// Member by member: to a dictionary of strings, and so to the encoder, names that are one letter in two spellings
+    /// (é as one code point or two) are the same.
+    private static func text(of files: [(path: ObjectKey, file: TreeFile)]) throws(SluiceError) -> [UInt8] {
+        var text = Array(#"{"files":{"#.utf8)
+        for (path, file) in files {
+            if text.last == UInt8(ascii: "}") { text.append(UInt8(ascii: ",")) }
+            text += try MirrorRecord.encode(path.text).dropLast() + [UInt8(ascii: ":")]
+            text += try MirrorRecord.encode(file).dropLast()
         }
+        return text + Array("},\"format_version\":1}\n".utf8)
     }
 
-    private struct TreeFile: Codable {
+    private struct TreeFile: Encodable {
         let size: UInt64
         let object: String
         let sha256: String?

@@ -225,6 +225,16 @@ import Testing
 
                 """
         )
+        // One letter, spelled in two ways: two files.
+        var twins = [large("caf\u{E9}", "1"), large("cafe\u{301}", "2")]
+        for index in twins.indices { twins[index].object = object }
+        let both = try #require(try HubCacheLayout.tree(SourceTree(files: twins, pages: [])))
+        let spelled = String(decoding: both, as: UTF8.self).unicodeScalars.split(separator: "\"").map { Array($0) }
+        #expect(twins.allSatisfy { spelled.contains(Array($0.path.text.unicodeScalars)) })
+        #expect(
+            try HubCacheLayout.tree(SourceTree(files: [], pages: [])) == Array(#"{"files":{},"format_version":1}"#.utf8)
+                + [10]
+        )
         let refused = [ObjectKey("x"): SluiceError(.unsafeName, "odd")]
         #expect(try HubCacheLayout.tree(SourceTree(files: [big], refused: refused, pages: [])) == nil)
     }

@@ -43,10 +43,16 @@ struct MirrorStructure: Sendable {
         var findings: [Int: StructureFinding] = [:]
         var indexes: [(index: Int, check: ShardIndexCheck)] = []
         var splits: [GGUFSplitName: (first: Int, check: GGUFSplitCheck)] = [:]
+        var room = ShardIndexRoom()
         for index in indices where StructureCheck.isIndex(files[index].path) {
             let report = try await report(files[index])
             findings[index] = report.finding
-            if let shards = report.index { indexes.append((index, ShardIndexCheck(shards))) }
+            guard let shards = report.index else { continue }
+            if let full = room.admit(shards) {
+                findings[index] = full
+            } else {
+                indexes.append((index, ShardIndexCheck(shards)))
+            }
         }
         for index in indices where !StructureCheck.isIndex(files[index].path) {
             let report = try await report(files[index])
@@ -56,14 +62,16 @@ struct MirrorStructure: Sendable {
             guard let split = GGUFSplitName(name) else { continue }
             splits[split.anyOfModel, default: (index, GGUFSplitCheck(split))].check.note(name, report)
         }
+        // An index may name files that have no structure of their own.
+        let others = Dictionary(files.enumerated().map { ($1.path, $0) }) { first, _ in first }
         for (index, begun) in indexes {
             var check = begun
             for file in begun.waiting {
                 let path = directory.appending(file)
                 if let reason = leftOut[path] {
                     check.noteUnknown(file, reason)
-                } else if let other = files.first(where: { $0.path == path }) {
-                    check.note(file, try await report(other))
+                } else if let other = others[path] {
+                    check.note(file, try await report(files[other]))
                 } else {
                     check.noteMissing(file)
                 }

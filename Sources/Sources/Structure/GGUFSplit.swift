@@ -74,7 +74,8 @@ public struct GGUFSplitName: Hashable, Sendable {
 public struct GGUFSplitCheck: Sendable {
     /// Any of the files.
     public let name: GGUFSplitName
-    private var seen: [Int: ModelFacts?] = [:]
+    /// By number: how many tensors a file has and what it says of all; nil if it cannot be read.
+    private var seen: [Int: (tensors: UInt64, ofAll: UInt64?)?] = [:]
 
     /// A check of the model that `name` is a part of.
     public init(_ name: GGUFSplitName) {
@@ -84,7 +85,7 @@ public struct GGUFSplitCheck: Sendable {
     /// Takes a file's report in; a file of another model is left alone.
     public mutating func note(_ file: ObjectKey, _ report: StructureReport) {
         guard let other = GGUFSplitName(file), other.base == name.base, other.count == name.count else { return }
-        seen[other.number] = .some(report.facts)
+        seen[other.number] = .some(report.facts.map { (UInt64($0.tensors.count), $0.split?.tensors) })
     }
 
     /// The verdict on all of them, after the last one was noted.
@@ -100,10 +101,10 @@ public struct GGUFSplitCheck: Sendable {
                 )
             )
         }
-        let facts = seen.values.compactMap { $0 }
-        guard facts.count == name.count else { return .notCheckable("not all of its files can be read") }
-        let total = facts.reduce(0) { $0 + UInt64($1.tensors.count) }
-        for said in facts.compactMap({ $0.split?.tensors }) where said != total {
+        let files = seen.values.compactMap { $0 }
+        guard files.count == name.count else { return .notCheckable("not all of its files can be read") }
+        let total = files.reduce(0) { $0 + $1.tensors }
+        for said in files.compactMap(\.ofAll) where said != total {
             return .bad(
                 StructureFault("tensors of all files", expected: "\(said), by split.tensors.count", found: "\(total)")
             )

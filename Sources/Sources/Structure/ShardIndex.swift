@@ -5,6 +5,8 @@ import SluicePipeline
 public struct ShardIndex: Sendable {
     /// The tensors of each file, by the files' names beside the index.
     public let files: [ObjectKey: Set<ObjectKey>]
+    /// How long it is, in bytes.
+    public let size: UInt64
     /// `metadata.total_size`: the bytes of all tensors, if it is a whole number.
     public let totalSize: UInt64?
 
@@ -12,6 +14,8 @@ public struct ShardIndex: Sendable {
     static let longest: UInt64 = 100_000_000
     /// More than any model has.
     static let mostTensors = 1_000_000
+    /// More than any model has: each is looked for, with a request where it is elsewhere.
+    static let mostFiles = 10_000
 
     /// The files, by name.
     public var names: [ObjectKey] { files.keys.sorted() }
@@ -37,6 +41,7 @@ public struct ShardIndex: Sendable {
         guard let files else { throw .bad("weight_map", expected: "an object", found: "none") }
         self.files = files
         self.totalSize = totalSize
+        size = UInt64(bytes.count)
     }
 
     private static func weightMap(
@@ -59,6 +64,7 @@ public struct ShardIndex: Sendable {
                 )
             }
             files[file, default: []].insert(ObjectKey(bytes: tensor))
+            guard files.count <= mostFiles else { throw .notCheckable("it names more than \(mostFiles) files") }
         }
         return files
     }
@@ -73,6 +79,24 @@ public struct ShardIndex: Sendable {
             try reader.skip()
         }
         return size
+    }
+}
+
+/// How much of a directory's indexes may be held at once: a publisher may put any number of them side by side.
+public struct ShardIndexRoom: Sendable {
+    private var held: UInt64 = 0
+
+    /// Nothing is held yet.
+    public init() {}
+
+    /// Makes room for an index; where there is none it says so.
+    public mutating func admit(_ index: ShardIndex) -> StructureFinding? {
+        held += index.size
+        guard held > ShardIndex.longest else { return nil }
+        held -= index.size
+        return .notCheckable(
+            "it has \(index.size) bytes and the indexes beside it \(held), together more than \(ShardIndex.longest)"
+        )
     }
 }
 

@@ -129,6 +129,23 @@ struct StructureCheckTests {
         }
     }
 
+    @Test("an index of very many files is not checked, nor are indexes that are long together")
+    func bounds() async throws {
+        func map(_ count: Int) -> String {
+            "{\"weight_map\":{\((0..<count).map { "\"t\($0)\":\"f\($0)\"" }.joined(separator: ","))}}"
+        }
+        let most = try #require(try await index(map(ShardIndex.mostFiles)).index)
+        #expect(most.files.count == ShardIndex.mostFiles)
+        let more = try await index(map(ShardIndex.mostFiles + 1))
+        #expect(more.index == nil && more.finding.reason?.contains("more than 10000 files") == true)
+        var room = ShardIndexRoom()
+        let fitting = Int(ShardIndex.longest / most.size)
+        for _ in 0..<fitting { #expect(room.admit(most) == nil) }
+        #expect(room.admit(most)?.isNotCheckable == true)
+        let one = try #require(try await index(map(1)).index)
+        #expect(room.admit(one) == nil, "a short one still has room")
+    }
+
     @Test("of pickle files only their presence is known")
     func pickledShards() async throws {
         let json = "{\"weight_map\":{\"a\":\"m-1.bin\"}}"

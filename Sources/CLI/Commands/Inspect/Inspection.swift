@@ -103,13 +103,17 @@ struct Inspection {
     private mutating func directory(_ entries: [SourceEntry], _ source: any Source) async throws {
         var indexes: [(entry: SourceEntry, report: StructureReport, check: ShardIndexCheck)] = []
         var splits: [GGUFSplitName: GGUFSplitCheck] = [:]
+        var room = ShardIndexRoom()
         for entry in entries where StructureCheck.isIndex(entry.relativeKey) {
-            guard let report = try await report(entry, source) else { continue }
+            guard var report = try await report(entry, source) else { continue }
             if let index = report.index {
-                indexes.append((entry, report, ShardIndexCheck(index)))
-            } else {
-                try tell(Redact.location(entry.location), report)
+                guard let full = room.admit(index) else {
+                    indexes.append((entry, report, ShardIndexCheck(index)))
+                    continue
+                }
+                report.finding = full
             }
+            try tell(Redact.location(entry.location), report)
         }
         for entry in entries where !StructureCheck.isIndex(entry.relativeKey) {
             let name = entry.relativeKey.lastComponent
