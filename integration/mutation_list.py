@@ -54,7 +54,7 @@ SYNCS = [
           "store.syncShards(of: placed.map { BlobKey(blobs[$0].digest) })", new="[StoreName: SluiceError]()", value=True),
     _sync("the directories of blobs", f"{STORE}/ContentStore+Blobs.swift", "try files.syncDirectory(layout.blobs)"),
     _sync("a directory of blobs", f"{STORE}/ContentStore+Blobs.swift",
-          "if let shard = try files.directory(name, in: layout.blobs) { try files.syncDirectory(shard) }"),
+          "opened.append((name, shard))"),
     _sync("a blob that was linked back", f"{STORE}/ContentStore+Blobs.swift", "try files.syncDirectory(shard)",
           before="keeping: true)\n        "),
     _sync("the place of a blob that was set aside", f"{STORE}/ContentStore+Blobs.swift",

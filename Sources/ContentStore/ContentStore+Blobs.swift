@@ -113,13 +113,23 @@ extension ContentStore {
             for shard in shards { failures[shard] = error }
             return failures
         }
-        for name in shards.sorted() {
-            do throws(SluiceError) {
-                if let shard = try files.directory(name, in: layout.blobs) { try files.syncDirectory(shard) }
-            } catch {
-                failures[name] = error
+        let names = shards.sorted()
+        for start in stride(from: 0, to: names.count, by: ContentStore.syncedAtOnce) {
+            var opened: [(name: StoreName, directory: StoreDirectory)] = []
+            for name in names[start..<min(start + ContentStore.syncedAtOnce, names.count)] {
+                do throws(SluiceError) {
+                    if let shard = try files.directory(name, in: layout.blobs) { opened.append((name, shard)) }
+                } catch {
+                    failures[name] = error
+                }
+            }
+            for (shard, failure) in zip(opened, files.syncDirectories(opened.map(\.directory))) {
+                if let failure { failures[shard.name] = failure }
             }
         }
         return failures
     }
+
+    /// Each takes a thread and a descriptor.
+    private static let syncedAtOnce = 8
 }

@@ -62,12 +62,26 @@ struct StoreFiles: Sendable {
         do throws(SystemFailure) {
             try operations.syncDirectory(directory.descriptor)
         } catch {
-            // SMB and some FUSE servers cannot sync a directory and say so with one of these; EIO is never excused.
-            guard [EINVAL, ENOENT, ENOTSUP].contains(error.number) else {
-                throw SluiceError(error, "make names durable", object: directory.path.description)
-            }
-            notice(.directoryNotSynced(directory.path.description))
+            if let error = judged(error, directory) { throw error }
         }
+    }
+
+    /// The same for several, of which many are best given at once: the disk is waited for once. What failed is in its
+    /// place.
+    func syncDirectories(_ directories: [StoreDirectory]) -> [SluiceError?] {
+        zip(operations.syncDirectories(directories.map(\.descriptor)), directories).map { failure, directory in
+            failure.flatMap { judged($0, directory) }
+        }
+    }
+
+    /// Nil for what is only noticed.
+    private func judged(_ failure: SystemFailure, _ directory: StoreDirectory) -> SluiceError? {
+        // SMB and some FUSE servers cannot sync a directory and say so with one of these; EIO is never excused.
+        guard [EINVAL, ENOENT, ENOTSUP].contains(failure.number) else {
+            return SluiceError(failure, "make names durable", object: directory.path.description)
+        }
+        notice(.directoryNotSynced(directory.path.description))
+        return nil
     }
 
     /// The names in a directory, sorted. Those with a dot in front are the system's (`.nfs…`, `.snapshot`).

@@ -47,6 +47,8 @@ package protocol StoreOperations: Sendable {
     func flush(_ file: OwnedDescriptor) throws(SystemFailure)
     /// fsync(2) of a directory.
     func syncDirectory(_ directory: OwnedDescriptor) throws(SystemFailure)
+    /// The same for several, in any order; what failed is in its place.
+    func syncDirectories(_ directories: [OwnedDescriptor]) -> [SystemFailure?]
 
     func link(_ from: StoreEntry, to: StoreEntry) throws(SystemFailure)
     func renameWithoutReplacing(_ from: StoreEntry, to: StoreEntry) throws(SystemFailure)
@@ -56,6 +58,17 @@ package protocol StoreOperations: Sendable {
 }
 
 extension StoreOperations {
+    func syncDirectories(_ directories: [OwnedDescriptor]) -> [SystemFailure?] {
+        directories.map { directory in
+            do throws(SystemFailure) {
+                try syncDirectory(directory)
+                return nil
+            } catch {
+                return error
+            }
+        }
+    }
+
     /// Writes at the start of a file.
     func write(_ bytes: [UInt8], to file: OwnedDescriptor) throws(SystemFailure) {
         let outcome = bytes.withUnsafeBytes { buffer in

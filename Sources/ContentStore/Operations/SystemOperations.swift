@@ -1,6 +1,7 @@
 internal import CLinux
 import Glibc
 import SluiceBytes
+import Synchronization
 
 /// The system's own calls. Each durable effect is a step for crash tests, before it and after it.
 package struct SystemOperations: StoreOperations {
@@ -103,6 +104,19 @@ package struct SystemOperations: StoreOperations {
 
     package func syncDirectory(_ directory: OwnedDescriptor) throws(SystemFailure) {
         try durable("fsync") { fsync(directory.raw) }
+    }
+
+    /// Side by side: each waits for the disk to empty its cache, and does that once for all who wait.
+    package func syncDirectories(_ directories: [OwnedDescriptor]) -> [SystemFailure?] {
+        let failures = Mutex([SystemFailure?](repeating: nil, count: directories.count))
+        BlockingThread.each(directories.count, most: directories.count) { number in
+            do throws(SystemFailure) {
+                try syncDirectory(directories[number])
+            } catch {
+                failures.withLock { $0[number] = error }
+            }
+        }
+        return failures.withLock { $0 }
     }
 
     package func link(_ from: StoreEntry, to: StoreEntry) throws(SystemFailure) {
