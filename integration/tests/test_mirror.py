@@ -120,6 +120,21 @@ def test_one_read_feeds_a_directory_a_server_and_a_store(sluice, hugging_face, r
     assert [request.operation for request in hugging_face.requests] == ["info"]
 
 
+def test_the_revisions_name_leads_readers_of_a_store_to_its_commit(sluice, repo, env, store):
+    """Also where an import led it elsewhere before; a tree that the user named is left alone."""
+    named = f"cas:{store.root}/hf:org/m"
+    sluice.ok("mirror", "hf://org/m", f"cas:{store.root}", env=env)
+    assert "model.safetensors" in sluice.ok("cas", "show", named).out
+    repo.commit({"new.txt": b"new"})
+    sluice.ok("mirror", "hf://org/m", f"cas:{store.root}", env=env)
+    for name in (named, f"{named}@main", f"{named}@{repo.head('main')}"):
+        assert "new.txt" in sluice.ok("cas", "show", name).out
+    assert "at " + repo.head("main")[:12] in sluice.ok("verify", named).err
+    heads = sorted(path.name for path in (store.root / "heads").rglob("*") if path.is_file())
+    sluice.ok("mirror", "hf://org/m", f"cas:{store.root}/mine", env=env)
+    assert sorted(path.name for path in (store.root / "heads").rglob("*") if path.is_file()) == heads == ["main"]
+
+
 def test_a_moved_branch_brings_what_changed_and_the_ref_remembers(place, sluice, hugging_face, repo, env, payload):
     place = place("s3")
     sluice.ok("mirror", "hf://org/m", place.location, env=env)

@@ -98,6 +98,7 @@ struct MirrorRun: Sendable {
             }
             try place.cache?.publish(files, tree, replacing: work.rules.overwrite)
             manifest = try await write(files, plan, at: place)
+            try point(at: place)
             try await settle(plan, at: place)
         }
         if work.rules.deletes, let manifest { report.merge(try await delete(plan, at: place, manifest)) }
