@@ -152,6 +152,36 @@ struct RedactTests {
         #expect(Redact.secretSpans(text).map { String(decoding: bytes[$0], as: UTF8.self) } == secrets)
     }
 
+    private static let pin = "@sha256:" + String(repeating: "0a", count: 32)
+
+    @Test(
+        "a model's name is whole, whatever it is made of",
+        arguments: [
+            "ollama://llama3:8b" + pin, "ollama://llama3" + pin, "OLLAMA://a/b:8b" + pin, "ollama://llama3:8b",
+            "ollama://llama3:8b\(pin)/blobs/sha256-00", "ms://org/m@v1/a?b#c@d", "modelscope://org/m/a?b#c",
+        ]
+    )
+    func names(_ text: String) {
+        #expect(Redact.location(text) == text)
+        #expect(Redact.identity(text) == text)
+        #expect(!Redact.mayHoldCredential(text) && Redact.secretSpans(text) == [])
+    }
+
+    @Test(
+        "nothing but a model's own digest is one",
+        arguments: [
+            ("ollama://u:p@m:8b" + pin, "ollama://m:8b" + pin), ("ollama://u:p@host/m" + pin, "ollama://host/m" + pin),
+            ("xollama://u:p" + pin, "xollama://" + pin.dropFirst()),
+            ("https://u:p" + pin, "https://" + pin.dropFirst()),
+            (" ollama://u:p" + pin, " ollama://" + pin.dropFirst()),
+            ("ollama://u:p\(pin)0", "ollama://\(pin.dropFirst())0"),
+        ]
+    )
+    func secretsBesideDigests(_ text: String, _ shown: String) {
+        #expect(Redact.location(text) == shown)
+        #expect(Redact.location(shown) == shown)
+    }
+
     @Test("a URL within a URL leaves no userinfo in the state")
     func nested() {
         let url = "https://h/https://u:secret@g/x"

@@ -49,11 +49,14 @@ public enum Redact {
         return before + [query + 1..<bytes.count]
     }
 
+    /// Schemes without queries.
+    private static let plain: Set<String> = ["s3", "file", "hf", "civitai", "ms", "modelscope", "ollama"]
+
     /// Where to look for a query: behind the first `://`, unless `?` and `#` are ordinary bytes of a key or a path.
     private static func queryCarrier(_ bytes: [UInt8]) -> Int? {
         guard let colon = bytes.indices.first(where: { bytes[$0...].starts(with: Userinfo.mark) }) else { return nil }
         let scheme = String(decoding: bytes[..<colon], as: UTF8.self).lowercased()
-        return ["s3", "file", "hf", "civitai"].contains(scheme) ? nil : colon + Userinfo.mark.count
+        return plain.contains(scheme) ? nil : colon + Userinfo.mark.count
     }
 }
 
@@ -93,9 +96,26 @@ private enum Userinfo {
         let at = UInt8(ascii: "@")
         let authority = bytes[start...].prefix { !URLParts.endsAuthority($0) }
         let end = authority.lastIndex(of: at)
+        if let end, isDigest(authority[(end + 1)...]), isOllama(bytes[..<start]) {
+            return authority[..<end].lastIndex(of: at)
+        }
         // A password with a bare `/`, `?` or `#` ends the authority too early: what precedes is no HOST:PORT then.
         guard !isHost(authority[(end.map { $0 + 1 } ?? start)...]) else { return end }
         return bytes[authority.endIndex...].lastIndex(of: at) ?? end
+    }
+
+    /// `MODEL[:TAG]@DIGEST` is a name, of which nothing is secret. Only at the text's own start: what else holds such a
+    /// thing is searched as ever.
+    private static func isOllama(_ start: ArraySlice<UInt8>) -> Bool {
+        String(decoding: start, as: UTF8.self).lowercased() == "ollama://"
+    }
+
+    /// `sha256:` and 64 digits.
+    private static func isDigest(_ text: ArraySlice<UInt8>) -> Bool {
+        let name = Array("sha256:".utf8)
+        let digits = text.dropFirst(name.count)
+        return text.starts(with: name) && digits.count == 64
+            && digits.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
     }
 
     /// `HOST`, `HOST:PORT` or `[ADDRESS]…`.
