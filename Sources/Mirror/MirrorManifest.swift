@@ -89,7 +89,7 @@ package struct MirrorManifest: Sendable, Hashable {
     }
 
     package var source: SourceRevision
-    /// The location as the user gave it, redacted.
+    /// The source's own location, which opens it again.
     package var asked: String
     /// SHA-256 of the listing's own file, which holds what the hub answered.
     package var listing: Digest

@@ -9,6 +9,8 @@ import os
 
 import pytest
 
+from .hub_files import content_of, does_not_mend, finished, mends
+
 MIB = 1 << 20
 SIZE = 5 * MIB + 3
 NAME, OTHER = "wai_v160.safetensors", "wai_v160_full.ckpt"
@@ -32,23 +34,8 @@ def at(version, *more):
     return f"civitai://models/{version.model.id}@{version.id}" + "".join(map(str, more))
 
 
-def content_of(directory):
-    """path -> bytes of all files below."""
-    found = {}
-    for where, _, names in os.walk(directory):
-        for name in names:
-            path = os.path.join(where, name)
-            with open(path, "rb") as file:
-                found[os.path.relpath(path, directory)] = file.read()
-    return found
-
-
 def wanted(version):
     return {file.name: file.content.bytes() for file in version.files}
-
-
-def finished(result):
-    return [event for event in result.events if event["event"] == "finished"]
 
 
 # One file
@@ -337,6 +324,25 @@ def test_trap_8_a_version_whose_files_were_replaced_is_not_up_to_date(sluice, ci
     second = records(sluice.work + "/mirror", version.id)
     assert second["source"]["revision"] != first["source"]["revision"]
     assert civitai.bytes_sent(file=NAME) <= 1, "only what was replaced is fetched"
+
+
+@pytest.mark.parametrize("place", ["version", "model", "air", "page"])
+def test_a_damaged_file_of_a_mirror_is_fetched_again(sluice, civitai, version, env, place):
+    model = version.model.id
+    sluice.ok("mirror", {"version": at(version), "model": f"civitai://models/{model}", "air": version.air,
+                         "page": f"{civitai.url}/models/{model}?modelVersionId={version.id}"}[place], "mirror/", env=env)
+    # The latest of the model is another by now; the version is there all the same.
+    version.model.version("newer").add("new.safetensors", b"new")
+    civitai.forget()
+    mends(sluice, "mirror/", OTHER, env)
+    assert civitai.bytes_sent(file=NAME) <= 1, "what is sound is not fetched"
+
+
+def test_a_version_that_was_edited_mends_no_mirror_of_what_it_was(sluice, civitai, version, env):
+    sluice.ok("mirror", at(version), "mirror/", env=env)
+    revision = records(sluice.work + "/mirror", version.id)["source"]["revision"]
+    version.add("more.bin", b"more")
+    does_not_mend(sluice, "mirror/", OTHER, env, "answers with revision", revision, f"revision {version.id}.")
 
 
 def test_a_version_is_mirrored_into_a_store_and_a_bucket_in_one_read(sluice, civitai, version, env, store, s3_fault):

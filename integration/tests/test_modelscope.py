@@ -10,7 +10,7 @@ import time
 import pytest
 
 from ..servers.hub_modelscope import ModelScope
-from .hub_files import content_of, files_hold, finished, outputs_hold
+from .hub_files import content_of, does_not_mend, files_hold, finished, mends, outputs_hold
 from .targets import wait_until
 
 MIB = 1 << 20
@@ -245,6 +245,22 @@ def test_a_mirror_says_how_each_file_was_proven_and_a_second_one_moves_nothing(s
     repo.commit({SMALL: b"{}"})
     sluice.ok("mirror", "ms://org/m", "out/", env=env)
     assert content_of(sluice.work + "/out")[SMALL] == b"{}"
+
+
+@pytest.mark.parametrize("name", ["org/m", "org/m@v1"])
+def test_a_damaged_file_of_a_mirror_is_fetched_again(sluice, modelscope, repo, env, name):
+    repo.tag("v1", "master")
+    sluice.ok("mirror", f"ms://{name}", "out/", env=env)
+    modelscope.forget()
+    mends(sluice, "out/", "sub/deep/config.json", env)
+    assert modelscope.bytes_sent(file=LARGE) == 0, "what is sound is not fetched again"
+
+
+def test_a_branch_that_moved_mends_no_mirror_of_what_it_was(sluice, modelscope, repo, env):
+    sluice.ok("mirror", "ms://org/m", "out/", env=env)
+    [ref] = json.loads(content_of(sluice.work + "/out")[".sluice/refs/master.json"])["history"]
+    repo.commit({SMALL: b"{}"})
+    does_not_mend(sluice, "out/", "sub/deep/config.json", env, "answers with revision", ref["revision"])
 
 
 # Who asks

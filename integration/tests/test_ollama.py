@@ -11,7 +11,7 @@ import time
 import pytest
 
 from ..servers.hub_ollama import OllamaRegistry
-from .hub_files import content_of, files_hold, finished, outputs_hold
+from .hub_files import content_of, does_not_mend, files_hold, finished, mends, outputs_hold
 from .targets import wait_until
 
 MIB = 1 << 20
@@ -135,6 +135,24 @@ def test_a_tag_that_moved_is_mirrored_anew(sluice, ollama, repo, env, payload):
     sluice.ok("mirror", "ollama://llama3", "models/", env=env)
     assert wanted(repo).items() <= content_of(sluice.work + "/models").items()
     assert ollama.bytes_sent(file=model_of(repo)) == 0, "what is there already is not fetched"
+
+
+@pytest.mark.parametrize("name", ["llama3", "library/llama3:8b", "llama3:8b", "llama3:8b@{digest}"])
+def test_a_damaged_file_of_a_mirror_is_fetched_again(sluice, ollama, repo, env, name):
+    repo.tag("8b", repo.tags["latest"])
+    sluice.ok("mirror", "ollama://" + name.format(digest=repo.tags["latest"]), "models/", env=env)
+    ollama.forget()
+    mends(sluice, "models/", blob(layers(repo)[2]["digest"]), env)
+    assert ollama.bytes_sent(file=model_of(repo)) == 0, "what is sound is not fetched again"
+
+
+@pytest.mark.parametrize("name", ["llama3", "llama3:latest@{digest}"])
+def test_a_tag_that_moved_mends_no_mirror_of_what_it_was(sluice, ollama, repo, env, name):
+    old = repo.tags["latest"]
+    sluice.ok("mirror", "ollama://" + name.format(digest=old), "models/", env=env)
+    new = repo.push("latest", {"model": b"another"})
+    does_not_mend(sluice, "models/", blob(layers(repo)[0]["digest"]), env,
+                  old.removeprefix("sha256:"), new.removeprefix("sha256:"))
 
 
 def test_a_store_names_the_revision_by_its_digest(sluice, repo, env, store):

@@ -14,7 +14,7 @@ extension MirrorRun {
         let directories = GitTree.proven(in: tree)
         let manifest = MirrorManifest(
             source: look.revision,
-            asked: "\(look.location)",
+            asked: look.source.location,
             listing: listing.withUnsafeBytes { SHA256.hash($0) },
             files: files,
             leftOut: plan.leftOut,

@@ -91,24 +91,24 @@ struct VerifyRepair: Sendable {
         let rollback = VerifyRollback(others)
         for verdict in damaged {
             guard let other = rollback.objection(to: verdict.file, verdict.result) else { continue }
-            let wanted = Printable.text(mirror.manifest.source.resolved)
+            let kept = mirror.manifest.source
+            let name = Printable.text((try? hub())?.name(of: kept) ?? kept.requested)
             throw SluiceError(
                 .exists,
                 object: "\(mirror.location)",
                 "nothing is repaired: \(verdict.file.path) is there as \(Printable.text(other.ref)) has it, at "
                     + "\(Printable.text(other.manifest.source.resolved)), and not damaged but of another revision than "
-                    + "\(wanted)",
-                remedy: "to bring the place back to it: sluice mirror --overwrite --rev \(wanted) "
-                    + "\(Printable.text(mirror.manifest.asked)) \(mirror.location)"
+                    + "\(Printable.text(kept.resolved))",
+                remedy: "to bring the place back to it, while the hub has it as \(name): sluice mirror --overwrite "
+                    + "--rev \(name) \(Printable.text(mirror.manifest.asked)) \(mirror.location)"
             )
         }
     }
 
     // MARK: - Planning
 
-    /// Asks the hub for the revision, and for its files: they must still be those of the manifest.
-    private func planned(_ damaged: [MirrorCheck.Verdict], rebuildsListing: Bool) async throws -> Plan {
-        let origin = mirror.manifest.source
+    /// Where the manifest says that it came from.
+    private func hub() throws -> any RevisionedSource {
         let location = try Resolver.location(mirror.manifest.asked)
         guard let source = try session.source(location) as? any RevisionedSource else {
             throw SluiceError(
@@ -118,7 +118,14 @@ struct VerifyRepair: Sendable {
                 remedy: "copy the file there yourself, and verify again"
             )
         }
-        let revision = try await source.revision(named: origin.resolved)
+        return source
+    }
+
+    /// Asks the hub for the revision, and for its files: they must still be those of the manifest.
+    private func planned(_ damaged: [MirrorCheck.Verdict], rebuildsListing: Bool) async throws -> Plan {
+        let source = try hub()
+        let origin = mirror.manifest.source
+        let revision = try await source.revision(named: source.name(of: origin))
         guard revision.hub == origin.hub, revision.resolved == origin.resolved else {
             throw SluiceError(
                 .sourceChanged,

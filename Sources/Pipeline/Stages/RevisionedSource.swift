@@ -106,6 +106,10 @@ public protocol RevisionedSource: Source {
     /// - Parameter requested: instead of what the location names.
     func revision(named requested: String?) async throws -> SourceRevision
 
+    /// By which name `revision(named:)` finds again what was resolved once: what never changes where the hub can be asked
+    /// by it; elsewhere the name of then, which may stand for something else by now. No request.
+    func name(of revision: SourceRevision) -> String
+
     /// Lists the revision, whole: an incomplete listing is an error, never a short one.
     func tree(of revision: SourceRevision) async throws -> SourceTree
 }

@@ -27,6 +27,9 @@ extension CivitAISource: RevisionedSource {
         )
     }
 
+    /// The number: the hub knows no states.
+    package func name(of revision: SourceRevision) -> String { String(revision.resolved.prefix { $0 != "." }) }
+
     private func place(at requested: String?) throws -> CivitAIPlace {
         guard let requested else { return place }
         if requested == "latest", let model = place.model {

@@ -35,6 +35,8 @@ extension HuggingFaceSource: RevisionedSource {
         )
     }
 
+    package func name(of revision: SourceRevision) -> String { revision.resolved }
+
     private static let told = ["sha", "gated", "private", "disabled", "cardData"]
 
     package func tree(of revision: SourceRevision) async throws -> SourceTree {

@@ -52,6 +52,9 @@ extension ModelScopeSource: RevisionedSource {
         )
     }
 
+    /// A branch or a tag: no request names a listing by its digest.
+    package func name(of revision: SourceRevision) -> String { revision.requested }
+
     private func at(_ requested: String?) -> ModelScopeSource {
         guard let requested, requested != place.revision else { return self }
         return ModelScopeSource(

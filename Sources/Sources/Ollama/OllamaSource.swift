@@ -136,6 +136,9 @@ extension OllamaSource: RevisionedSource {
         )
     }
 
+    /// A branch or a tag: no request names a manifest by its digest.
+    package func name(of revision: SourceRevision) -> String { revision.requested }
+
     private func source(at requested: String?) throws -> OllamaSource {
         guard let requested, requested != name.tag else { return self }
         guard OllamaName.isName(requested) else {
