@@ -73,9 +73,28 @@ package enum MirrorListing {
         let pages: [String]
     }
 
+    /// Of its file: room for as many pages as a tree may have.
+    package static let limit = ByteCount(SourceTree.mostBytes.bytes / 3 * 4 + frame)
+    /// What the file has beside the pages, and their rounding up.
+    private static let frame: UInt64 = 1 << 20
+
+    /// - Throws: `.limit` if the file would be longer than one is read again.
+    package static func refuseLong(_ tree: SourceTree, limit: ByteCount = MirrorListing.limit) throws(SluiceError) {
+        // Quotes and a comma.
+        let size = tree.pages.reduce(UInt64(0)) { $0 + (UInt64($1.count) + 2) / 3 * 4 + 3 }
+        guard size + frame / 2 <= limit.bytes else {
+            throw SluiceError(
+                .limit,
+                "the record of its listing would have \(size + frame / 2) bytes, and \(limit) can be kept",
+                remedy: "copy it, with sluice cp -r"
+            )
+        }
+    }
+
     /// The bytes of its file; pages are base64 (RFC 4648), so that they stay byte for byte what came.
     package static func encoded(_ tree: SourceTree, of revision: SourceRevision) throws(SluiceError) -> [UInt8] {
-        try MirrorRecord.encode(
+        try refuseLong(tree)
+        return try MirrorRecord.encode(
             Form(
                 format: "sluice-mirror-listing",
                 version: 1,

@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+from .hub_files import content_of
+
 MIB = 1 << 20
 SIZE = 20 * MIB
 LARGE, SMALL = "model.safetensors", "config.json"
@@ -274,3 +276,13 @@ def test_an_answer_without_end_is_bounded(sluice, hugging_face, repo, env):
     hugging_face.fault("tree", {"do": "bad_json", "text": "[" + " " * (40 * MIB)})
     result = sluice("ls", "hf://org/m", env=env)
     assert result.rc == 1 and "longer than" in result.err and result.max_rss < 300 * MIB, str(result)
+
+
+def test_a_listing_is_kept_only_as_far_as_a_mirror_can_keep_it(sluice, hugging_face, env):
+    """30 MiB a page: a listing is kept whole, and the record of it has to be read again."""
+    hugging_face.model("org/padded").commit({f"{index}": b"x" for index in range(10)})
+    hugging_face.page_size = 1
+    hugging_face.fault("tree", {"do": "edit", "edit": lambda page: [{**entry, "pad": "x" * 30 * MIB} for entry in page]})
+    result = sluice("mirror", "hf://org/padded", "mirror/", env=env)
+    assert result.rc == 6 and f"{192 * MIB} can be kept" in result.err and content_of(sluice.work) == {}, str(result)
+    assert len(hugging_face.requests_for("tree")) == 7 and result.max_rss < 500 * MIB

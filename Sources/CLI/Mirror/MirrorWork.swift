@@ -56,6 +56,7 @@ struct MirrorWork: Sendable {
                     for (index, place) in look.places.enumerated() {
                         var plan = try place.plan(tree, twins: twins[index].adding(looks, at: index, for: place))
                         try refuseNothing(plan, of: tree)
+                        try plan.refuseLongRecords(of: tree)
                         plan = try await CacheBlobs(session, place).checked(plan, reading: false)
                         twins[index].promise(plan)
                         try show(plan, look, place, lists: !isCheck)
@@ -132,7 +133,10 @@ struct MirrorWork: Sendable {
         var plans = try look.places.enumerated().map { index, place in
             try place.plan(tree, twins: twins[index].adding(looks, at: index, for: place))
         }
-        for plan in plans { try refuseNothing(plan, of: tree) }
+        for plan in plans {
+            try refuseNothing(plan, of: tree)
+            try plan.refuseLongRecords(of: tree)
+        }
         for (index, place) in look.places.enumerated() where !place.isCurrent {
             plans[index] = try await CacheBlobs(session, place, display).checked(plans[index], reading: true)
         }

@@ -111,7 +111,7 @@ struct VerifyWork: Sendable {
         let key = MirrorKeys.listing(wanted)
         do {
             let reader = RecordReader(session: session, target: mirror.target)
-            guard let record = try await reader.read(key, limit: MirrorManifest.limit) else {
+            guard let record = try await reader.read(key, limit: MirrorListing.limit) else {
                 return VerifyResult(key, .missing, error: SluiceError(.notFound, "the hub's answers are not there"))
             }
             let found = record.bytes.withUnsafeBytes { SHA256.hash($0) }

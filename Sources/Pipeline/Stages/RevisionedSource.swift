@@ -85,6 +85,9 @@ public struct SourceTree: Sendable {
     /// What the hub answered, page by page: the evidence.
     public var pages: [[UInt8]]
 
+    /// Bytes of all pages at most: a mirror keeps them, and `verify` reads them again whole.
+    public static let mostBytes = ByteCount.mebibytes(192)
+
     /// A tree from its parts; `files` in any order.
     public init(
         files: [File],

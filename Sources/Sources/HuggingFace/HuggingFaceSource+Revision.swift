@@ -55,12 +55,14 @@ extension HuggingFaceSource: RevisionedSource {
         private var refused: [ObjectKey: SluiceError] = [:]
         private var directories: [ObjectKey: Digest] = [:]
         private var pages: [[UInt8]] = []
+        private var limit: HubListingLimit
         private var visited: Set<HTTPURL> = []
         private var seen: Set<ObjectKey> = []
 
         init(source: HuggingFaceSource, pinned: HuggingFacePlace) {
             self.source = source
             self.pinned = pinned
+            limit = HubListingLimit(pinned.location)
         }
 
         var tree: SourceTree {
@@ -77,6 +79,7 @@ extension HuggingFaceSource: RevisionedSource {
                 let (body, headers) = try await source.hub.ask(HTTPRequest("GET", url), pinned)
                 return (try HuggingFaceTree.entries(body, pinned.location), body, headers)
             }
+            try limit.take(page)
             pages.append(page)
             for entry in entries { try take(entry) }
             source.hub.remember(entries.compactMap { if case .file(let file) = $0 { file } else { nil } }, at: pinned)
@@ -87,6 +90,7 @@ extension HuggingFaceSource: RevisionedSource {
             guard seen.insert(entry.path).inserted else {
                 throw HuggingFaceTree.bad(pinned.location, "the hub's listing has \(entry.path) twice")
             }
+            try limit.check(entries: seen.count)
             switch entry {
             case .directory(let path, let object): directories[try source.relative(path)] = object
             case .refused(let path, let error): refused[path] = error

@@ -31,19 +31,25 @@ struct ModelScopeWalk {
     let ask: (Ask) async throws -> ModelScopePage
 
     private var found = Found()
+    private var limit: HubListingLimit
     private var bytes: UInt64 = 0
     private var requests = 0
 
     /// Listings of one repository at most; 200 entries or more each.
     private static let mostRequests = 5_000
-    /// Files that are kept in mind at once.
-    private static let mostEntries = 1_000_000
 
-    init(object: String, hasPages: Bool, cap: Int = 3_000, ask: @escaping (Ask) async throws -> ModelScopePage) {
+    init(
+        object: String,
+        hasPages: Bool,
+        cap: Int = 3_000,
+        limit: HubListingLimit? = nil,
+        ask: @escaping (Ask) async throws -> ModelScopePage
+    ) {
         self.object = object
         self.hasPages = hasPages
         self.cap = cap
         self.ask = ask
+        self.limit = limit ?? HubListingLimit(object)
     }
 
     /// Everything below `root`.
@@ -157,9 +163,7 @@ struct ModelScopeWalk {
         guard bytes <= HubAnswer.largestTotal else {
             throw bad("the hub's listing has \(bytes) bytes, more than can be")
         }
-        guard found.entries.count <= ModelScopeWalk.mostEntries else {
-            throw SluiceError(.limit, object: object, "it has more than \(ModelScopeWalk.mostEntries) files")
-        }
+        try limit.check(entries: found.entries.count)
     }
 
     private func direct(_ entries: [ModelScopeEntry], of root: ObjectKey) throws -> [ModelScopeEntry] {
@@ -179,6 +183,7 @@ struct ModelScopeWalk {
             throw SluiceError(.limit, object: object, "its listing takes more than \(most) requests")
         }
         let page = try await self.ask(ask)
+        try limit.take(page.bytes)
         found.pages.append(page.bytes)
         return page
     }
