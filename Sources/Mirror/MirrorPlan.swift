@@ -80,6 +80,10 @@ package struct MirrorPlan: Sendable {
     package let leftOut: [MirrorManifest.LeftOut]
     /// Whether all of the listing was understood: otherwise what is not in it is unknown, not gone.
     package let isWhole: Bool
+    /// Whether the listing has no file at all.
+    private let isEmpty: Bool
+    /// Directories whose git names are published, and how many of these were made anew; only if something is gone.
+    private let directories: (published: Int, proven: Int)
 
     /// Files up to this length come first: configuration, tokenizers and indices, without which nobody can use the rest.
     static let small: UInt64 = 16 << 20
@@ -157,6 +161,8 @@ package struct MirrorPlan: Sendable {
         }
         self.gone = gone.values.sorted { $0.path < $1.path }
         isWhole = tree.refused.isEmpty
+        isEmpty = tree.files.isEmpty
+        directories = gone.isEmpty ? (0, 0) : GitTree.proven(in: tree)
     }
 
     /// The plan once a look at the sink found some of what it counts on missing or damaged there.
@@ -214,13 +220,30 @@ package struct MirrorPlan: Sendable {
     /// What may be deleted at the sink.
     ///
     /// - Parameter most: how many at once; nil: a tenth of what the mirror had, and ten in any case.
-    /// - Throws: `.unconfirmed` after a listing that was not whole, `.limit` for more than that.
+    /// - Throws: `.unconfirmed` after a listing that was not whole or is empty, and, unless `most` says otherwise, after one
+    ///   that may be cut; `.limit` for more than that.
     package func deletions(most: Int? = nil) throws(SluiceError) -> [MirrorManifest.File] {
         guard isWhole else {
             throw SluiceError(
                 .unconfirmed,
                 "nothing is deleted: parts of the listing were refused, and what it does not name may be among them",
                 remedy: "see what is left out, with -v"
+            )
+        }
+        if gone.isEmpty { return [] }
+        guard !isEmpty else {
+            throw SluiceError(
+                .unconfirmed,
+                "nothing is deleted: the hub lists no file at all, and the mirror has \(gone.count)",
+                remedy: "check the model at the hub; if it is empty, remove the mirror with sluice rm -r"
+            )
+        }
+        guard most != nil || directories.proven == directories.published else {
+            throw SluiceError(
+                .unconfirmed,
+                "nothing is deleted: of \(directories.published - directories.proven) of \(directories.published) "
+                    + "directories the listing does not make the git names that are published, and may be cut",
+                remedy: "see what would go, with -n; if that is meant, give --max-delete \(gone.count)"
             )
         }
         let had = gone.count + items.count { $0.kept != nil }

@@ -248,6 +248,30 @@ import Testing
         #expect(order == ["config.json", "z.json", "model-00001.safetensors", "model-00002.safetensors"])
     }
 
+    @Test func `nothing is deleted after an empty listing, or, unasked, after one that may be cut`() throws {
+        let gone = large("d/gone", "1")
+        func planned(_ files: [SourceTree.File], proven: Bool) throws -> MirrorPlan {
+            let object = try #require(small("x", "3").object)
+            let directories = proven ? [:] : [ObjectKey("d"): object]
+            return try MirrorPlan(
+                SourceTree(files: files, directories: directories, pages: []),
+                previous: manifest([large("a", "2"), gone])
+            ) { file throws(SluiceError) in file.path }
+        }
+        let empty = try planned([], proven: true)
+        for most in [nil, 5] {
+            let nothing = #expect(throws: SluiceError.self) { try empty.deletions(most: most) }
+            #expect(nothing?.code == .unconfirmed && nothing?.message.contains("no file at all") == true)
+        }
+        let cut = try planned([large("a", "2")], proven: false)
+        let unclear = #expect(throws: SluiceError.self) { try cut.deletions() }
+        #expect(unclear?.code == .unconfirmed && unclear?.message.contains("1 of 1 directories") == true)
+        #expect(unclear?.remedy?.contains("--max-delete 1") == true)
+        #expect(try cut.deletions(most: 1).map(\.path) == [gone.path])
+        #expect(try planned([large("a", "2")], proven: true).deletions().map(\.path) == [gone.path])
+        #expect(try planned([large("a", "2"), gone], proven: false).deletions().isEmpty, "there is nothing to delete")
+    }
+
     @Test func `what is not selected or was refused is left out, with its reason`() throws {
         let refusal = SluiceError(.unsafeName, "the name holds . or .. as a component")
         let plan = try plan([large("a", "1"), large("b.bin", "2")], nil, refused: [ObjectKey("../x"): refusal]) {

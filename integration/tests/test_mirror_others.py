@@ -8,6 +8,7 @@ import os
 
 import pytest
 
+from .hub_files import content_of
 from .test_mirror import MIB, below, env, place, repo, wanted
 
 
@@ -206,6 +207,31 @@ def test_a_dry_run_of_too_many_deletions_ends_as_the_run_does(sluice, repo, env)
     repo.commit({f"f{index}": None for index in range(12)})
     results = [sluice("mirror", *words, "--delete", "hf://org/m", "mirror/", env=env) for words in (["-n"], [])]
     assert [result.rc for result in results] == [6, 6] and all("--max-delete 12" in result.err for result in results)
+
+
+def test_nothing_is_deleted_after_a_listing_that_is_empty_or_cut(sluice, hugging_face, repo, env):
+    """HF_ENDPOINT may be anybody's: one that answers [], or a proxy that strips Link."""
+    repo.commit({f"data/{index}": b"%d" % index for index in range(5)})
+    sluice.ok("mirror", "hf://org/m", "mirror/", env=env)
+    there = set(content_of(f"{sluice.work}/mirror"))
+    repo.commit({"config.json": b"newer"})
+    hugging_face.fault("tree", {"do": "bad_json", "text": "[]"})
+    for words in ([], ["--delete"], ["--delete", "-n"], ["--delete", "--max-delete", "100"]):
+        result = sluice("mirror", *words, "hf://org/m", "mirror/", env=env)
+        assert result.rc == 1 and "no file and no directory" in result.err, str(result)
+        assert set(content_of(f"{sluice.work}/mirror")) == there
+    hugging_face.clear_faults()
+    hugging_face.page_size = 5
+    hugging_face.fault("tree", {"do": "link", "to": None})
+    for words in (["-n"], []):
+        result = sluice("mirror", *words, "--delete", "hf://org/m", "mirror/", env=env)
+        assert result.rc != 0 and "may be cut" in result.err and "--max-delete" in result.err, str(result)
+        assert there <= set(content_of(f"{sluice.work}/mirror"))
+    hugging_face.clear_faults()
+    repo.commit({"data/0": None})
+    # The manifest of the cut listing does not know what it left out.
+    sluice.ok("mirror", "--overwrite", "--delete", "hf://org/m", "mirror/", env=env)
+    assert there - set(content_of(f"{sluice.work}/mirror")) == {"data/0"}
 
 
 def test_a_dry_run_ends_as_the_run_does(sluice, repo, env):

@@ -44,7 +44,7 @@ extension HuggingFaceSource: RevisionedSource {
         var reader = TreeReader(source: self, pinned: pinned)
         var next: HTTPURL? = try hub.api("tree", pinned, path: pinned.path, query: "?recursive=true&expand=false")
         while let url = next { next = try await reader.read(url) }
-        return reader.tree
+        return try reader.tree()
     }
 
     /// Gathers a listing: all of it, or an error.
@@ -65,8 +65,12 @@ extension HuggingFaceSource: RevisionedSource {
             limit = HubListingLimit(pinned.location)
         }
 
-        var tree: SourceTree {
-            SourceTree(files: files, refused: refused, directories: directories, pages: pages)
+        func tree() throws -> SourceTree {
+            // A hub, or a mirror of it, that answers so would have every file gone.
+            guard !seen.isEmpty else {
+                throw HuggingFaceTree.bad(pinned.location, "the hub lists no file and no directory of the commit")
+            }
+            return SourceTree(files: files, refused: refused, directories: directories, pages: pages)
         }
 
         /// Returns the next page's address; nil at the end.
