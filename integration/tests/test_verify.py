@@ -574,6 +574,19 @@ def test_directories_are_compared_by_what_is_remembered_or_by_reading(sluice, an
     assert nested.rc == 2 and "two files, or two directories" in nested.err
 
 
+@pytest.mark.parametrize("source, target", [
+    ("s3://bucket/typo1/", "s3://bucket/typo2/"), ("s3://bucket/typo1/", "b/"), ("a/", "b/"), ("a/", "s3://bucket/typo2/"),
+    ("a/", "b/one")])
+def test_a_comparison_of_nothing_is_an_error(sluice, env, source, target):
+    for name in ("a", "b/deep"):
+        os.makedirs(os.path.join(sluice.work, name))
+    with open(os.path.join(sluice.work, "b/one"), "w") as file:
+        file.write("1")
+    for options in ([], ["--one-way"], ["--download"]):
+        result = sluice("verify", *options, source, target, env=env)
+        assert result.rc == 5 and source.strip("/") in result.err and "no file" in result.err, str(result)
+
+
 def rewritten(path, at):
     """Other bytes of the same length, and the time of writing put back."""
     status = os.stat(path)

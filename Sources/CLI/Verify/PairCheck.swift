@@ -19,6 +19,14 @@ struct PairCheck: Sendable {
     func run(_ from: Location, _ to: Location) async throws -> RunReport {
         var source = try await VerifySide.about(from) { try await VerifySide(session, from, rev: rules.rev) }
         var target = try await VerifySide.about(to) { try await VerifySide(session, to, rev: rules.rev) }
+        guard !source.files.isEmpty || !source.unlisted.isEmpty else {
+            throw SluiceError(
+                .notFound,
+                object: "\(from)",
+                "there is no file at it, so that nothing can be compared",
+                remedy: "check the name; sluice ls -r shows what is there"
+            )
+        }
         guard source.isSingle == target.isSingle else {
             throw SluiceError(
                 .usage,
