@@ -268,6 +268,16 @@ def record(place, folder):
     return key
 
 
+def test_a_listing_that_was_put_back_is_read_before_it_is_told_to_be_the_same(mirror, sluice, s3_fault, repo, env):
+    place = mirror("s3")
+    listing = record(place, "listings")
+    s3_fault.fault("GetObject", {"do": "corrupt", "at": 10, "when": {"key": "m/" + listing}})
+    result = sluice("verify", "--repair", place.location, env=env)
+    assert result.rc == 4 and "repaired" not in result.out + result.err and "1 differ" in result.err, str(result)
+    s3_fault.clear_faults()
+    sluice.ok("verify", place.location, env=env)
+
+
 @pytest.mark.parametrize("kind", ["file", "s3"])
 def test_damaged_records_are_found_and_their_remedy_works(mirror, sluice, repo, env, kind):
     place = mirror(kind)

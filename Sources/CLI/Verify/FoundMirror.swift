@@ -82,6 +82,23 @@ struct FoundMirror: Sendable {
         return isCurrent && chosen.ref != manifest.source.resolved ? chosen.ref : nil
     }
 
+    /// What is wrong with the listing of the hub that is kept; nil if it is there as it came.
+    func listingFault(_ session: any CommandSession) async -> VerifyResult? {
+        let wanted = manifest.listing
+        let key = MirrorKeys.listing(wanted)
+        do {
+            let reader = RecordReader(session: session, target: target)
+            guard let record = try await reader.read(key, limit: MirrorListing.limit) else {
+                return VerifyResult(key, .missing, error: SluiceError(.notFound, "the hub's answers are not there"))
+            }
+            let found = record.bytes.withUnsafeBytes { SHA256.hash($0) }
+            if found == wanted { return nil }
+            return VerifyResult(key, .differs, expected: "\(wanted)", found: "\(found)")
+        } catch {
+            return VerifyResult(key, .error, error: SluiceError.wrapping(error))
+        }
+    }
+
     static func refs(below location: Location, _ session: any CommandSession) async throws -> [ObjectKey] {
         var keys: [ObjectKey] = []
         let records = try session.source(try location.below(MirrorKeys.refs.text))

@@ -241,6 +241,7 @@ struct VerifyRepair: Sendable {
         guard try await bring([request], "records of a mirror").status == .done else {
             return showing.tell(counting: listing)
         }
+        if let fault = await mirror.listingFault(session) { return try showing.tell(fault) }
         var mended = VerifyResult(listing.path, .same, .read, size: UInt64(bytes.count))
         mended.isRepaired = true
         try showing.tell(mended)

@@ -84,7 +84,7 @@ struct VerifyWork: Sendable {
         let mirror = try await FoundMirror(session, location, rev: rules.rev, settings: settings)
         let check = MirrorCheck(session, mirror, rules, showing)
         let repair = VerifyRepair(session: session, mirror: mirror, rules: rules, display: display, showing: showing)
-        let listing = try await records(mirror, session)
+        let listing = await mirror.listingFault(session)
         if let listing { try showing.show(listing) }
         let damaged = try await check.files()
         if !session.isStopped { try await extras(mirror, showing) }
@@ -103,23 +103,6 @@ struct VerifyWork: Sendable {
         report.interrupted = !isComplete
         report.failures = showing.tally.failures
         return report
-    }
-
-    /// Whether the listing of the hub is there as it came; nil if it is.
-    private func records(_ mirror: FoundMirror, _ session: any CommandSession) async throws -> VerifyResult? {
-        let wanted = mirror.manifest.listing
-        let key = MirrorKeys.listing(wanted)
-        do {
-            let reader = RecordReader(session: session, target: mirror.target)
-            guard let record = try await reader.read(key, limit: MirrorListing.limit) else {
-                return VerifyResult(key, .missing, error: SluiceError(.notFound, "the hub's answers are not there"))
-            }
-            let found = record.bytes.withUnsafeBytes { SHA256.hash($0) }
-            if found == wanted { return nil }
-            return VerifyResult(key, .differs, expected: "\(wanted)", found: "\(found)")
-        } catch let error as SluiceError {
-            return VerifyResult(key, .error, error: error)
-        }
     }
 
     /// What the branch of a cache names, if it leads nowhere. One that another program moved on to a snapshot that is
