@@ -56,7 +56,10 @@ struct Mirror: AsyncParsableCommand {
     @Option(
         name: .customLong("max-delete"),
         help: .init(
-            "So many may be deleted at once. Default: a tenth of the mirror, but ten at least.",
+            """
+            So many may be deleted at once. Default: a tenth of the mirror, but ten at least, and none after a listing \
+            that may be cut.
+            """,
             valueName: "n"
         )
     )
