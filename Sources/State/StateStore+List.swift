@@ -50,10 +50,15 @@ extension StateStore {
     }
 
     /// One transfer; nil if there is none of that id.
-    package func transfer(_ id: TransferID) async throws -> TransferRow? {
+    package func transfer(_ id: TransferID) async throws -> TransferRow? { try await transfers([id]).first }
+
+    /// Those of them that are in the queue, in their order.
+    package func transfers(_ ids: [TransferID]) async throws -> [TransferRow] {
         try await read { db in
-            try db.row("SELECT \(TransferRow.columns) FROM transfer WHERE id = ?", [id.value]).map {
-                try TransferRow($0)
+            try ids.compactMap { id in
+                try db.row("SELECT \(TransferRow.columns) FROM transfer WHERE id = ?", [id.value]).map {
+                    try TransferRow($0)
+                }
             }
         }
     }

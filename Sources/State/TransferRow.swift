@@ -25,6 +25,8 @@ package struct TransferRow: Sendable {
     package var errorRemedy: String?
     package var proof: Proof?
     package var sha256: Digest?
+    /// What the sink calls the version that was stored.
+    package var fingerprint: String?
     package var note: String?
     /// Milliseconds since 1970.
     package var addedAt: Int64
@@ -56,6 +58,7 @@ package struct TransferRow: Sendable {
         errorRemedy = row.optional("error_remedy")
         proof = (row.optional("proof") as String?).flatMap { Proof(rawValue: $0) }
         sha256 = row.bytes("sha256").flatMap { Digest(.sha256, bytes: $0) }
+        fingerprint = row.optional("fingerprint")
         note = row.optional("note")
         addedAt = try row.required("added_at")
         finishedAt = row.optional("finished_at")

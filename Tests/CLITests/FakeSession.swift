@@ -71,10 +71,17 @@ final class FakeQueue: CommandQueue {
 
     func beginJob(_ command: String, priority: Int) async throws -> JobID { JobID(1) }
 
-    func add(_ requests: [TransferRequest], to job: JobID) async throws {
-        self.requests.withLock { $0 += requests }
+    func add(_ requests: [TransferRequest], to job: JobID) async throws -> [TransferID] {
         batches.withLock { $0.append(requests.count) }
+        return self.requests.withLock { all in
+            defer { all += requests }
+            return requests.indices.map { TransferID(Int64(all.count + $0 + 1)) }
+        }
     }
+
+    func fates(of transfers: [TransferID]) async throws -> [TransferID: TransferFate] { [:] }
+
+    func isUnderWay(_ job: JobID) async throws -> Bool { false }
 
     func endJob(_ job: JobID) async throws {}
 

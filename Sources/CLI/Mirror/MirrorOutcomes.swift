@@ -1,17 +1,12 @@
-import SluiceBytes
 import SluicePipeline
 import Synchronization
 
-/// How transfers ended, by the bytes of their targets, as the events tell: two spellings of one name are two files.
+/// How transfers ended that this process ran, as the events tell.
 final class MirrorOutcomes: Sendable {
-    private struct State {
-        var targets: [TransferID: ObjectKey] = [:]
-        var outcomes: [ObjectKey: TransferOutcome] = [:]
-    }
+    private let state = Mutex<[TransferID: TransferOutcome?]>([:])
 
-    private let state = Mutex(State())
-
-    var outcomes: [ObjectKey: TransferOutcome] { state.withLock { $0.outcomes } }
+    /// Nil as an outcome: it failed, or the user holds it. What is not among them ended elsewhere, or not yet.
+    var ends: [TransferID: TransferOutcome?] { state.withLock { $0 } }
 
     /// Until the task is cancelled, and nothing is pending.
     func follow(_ subscription: EventSubscription) async {
@@ -19,15 +14,13 @@ final class MirrorOutcomes: Sendable {
     }
 
     private func take(_ events: [TransferEvent]) {
-        state.withLock { state in
+        state.withLock { ends in
             for event in events {
                 guard let transfer = event.transfer else { continue }
                 switch event.kind {
-                case .started(_, let target, _): state.targets[transfer] = ObjectKey(target)
-                case .finished(let outcome):
-                    if let target = state.targets.removeValue(forKey: transfer) { state.outcomes[target] = outcome }
-                case .failed, .released: state.targets[transfer] = nil
-                case .phase, .size, .progress, .retrying, .warning: continue
+                case .finished(let outcome): ends[transfer] = .some(outcome)
+                case .failed, .released(.paused), .released(.cancelled): ends[transfer] = .some(nil)
+                case .started, .released, .phase, .size, .progress, .retrying, .warning: continue
                 }
             }
         }

@@ -10,8 +10,7 @@ struct MirrorRun: Sendable {
     let look: MirrorWork.Look
     let tree: SourceTree
 
-    /// How each target's transfers ended, by their locations.
-    typealias Outcomes = [ObjectKey: TransferOutcome]
+    typealias Outcomes = MirrorTransfers.Outcomes
 
     // MARK: - Files
 
@@ -48,8 +47,13 @@ struct MirrorRun: Sendable {
                 if naming.contains(path) { last.append((number, request)) } else { requests.append(request) }
             }
         }
-        let title = "mirror \(look.location) at \(look.revision.resolved)"
-        var (report, outcomes) = try await run(requests, title)
+        let transfers = MirrorTransfers(
+            session: session,
+            display: display,
+            title: "mirror \(look.location) at \(look.revision.resolved)",
+            priority: work.priority
+        )
+        var (report, outcomes) = try await transfers.run(requests)
         if report.interrupted || last.isEmpty { return (report, outcomes) }
         let whole = try plans.indices.filter { number in
             try plans[number].moving.allSatisfy { item in
@@ -57,7 +61,9 @@ struct MirrorRun: Sendable {
                 return naming.contains(item.file.path) || outcomes[ObjectKey(target.location)] != nil
             }
         }
-        let (lastReport, lastOutcomes) = try await run(last.filter { whole.contains($0.place) }.map(\.request), title)
+        let (lastReport, lastOutcomes) = try await transfers.run(
+            last.filter { whole.contains($0.place) }.map(\.request)
+        )
         report.merge(lastReport)
         return (report, outcomes.merging(lastOutcomes) { $1 })
     }
@@ -77,15 +83,22 @@ struct MirrorRun: Sendable {
     }
 
     /// What follows the transfers at one place: checks, records, deletions. Nothing if not all has arrived.
+    ///
+    /// - Parameter hasFailures: whether it was told why something has not.
     func complete(
         _ plan: MirrorPlan,
         at place: MirrorPlace,
-        _ outcomes: Outcomes
+        _ outcomes: Outcomes,
+        hasFailures: Bool
     ) async throws -> (RunReport, MirrorManifest?) {
         var report = RunReport()
         var manifest = place.manifest
         if !place.isCurrent {
-            guard try hasArrived(plan, at: place, outcomes) else { return (report, nil) }
+            let missing = try missing(plan, at: place, outcomes)
+            if missing > 0 {
+                guard hasFailures else { throw unproven(missing, of: plan) }
+                return (report, nil)
+            }
             var files = try await files(plan, at: place, outcomes)
             if work.rules.checksStructure {
                 let structure = MirrorStructure(
@@ -106,27 +119,18 @@ struct MirrorRun: Sendable {
         return (report, manifest)
     }
 
-    private func run(_ requests: [TransferRequest], _ title: String) async throws -> (RunReport, Outcomes) {
-        if requests.isEmpty { return (RunReport(), [:]) }
-        let queue = try await session.queue()
-        let collector = MirrorOutcomes()
-        let subscription = session.events.subscribe(batch: TransferDisplay.batch)
-        let following = Task { await collector.follow(subscription) }
-        let job = try await queue.beginJob(title, priority: work.priority)
-        display.plan(requests)
-        // Two rows of one object must come into the queue together.
-        try await queue.add(requests, to: job)
-        try await queue.endJob(job)
-        let report = try await session.run(job: job, watch: false)
-        // What is pending is still seen.
-        following.cancel()
-        await following.value
-        return (report, collector.outcomes)
+    /// How many files that had to come to a place are not there, proven.
+    private func missing(_ plan: MirrorPlan, at place: MirrorPlace, _ outcomes: Outcomes) throws -> Int {
+        try plan.moving.count { outcomes[ObjectKey(try place.target.sink.target($0.key).location)] == nil }
     }
 
-    /// Whether all that had to come to a place is there, proven.
-    func hasArrived(_ plan: MirrorPlan, at place: MirrorPlace, _ outcomes: Outcomes) throws -> Bool {
-        try plan.moving.allSatisfy { outcomes[ObjectKey(try place.target.sink.target($0.key).location)] != nil }
+    private func unproven(_ missing: Int, of plan: MirrorPlan) -> SluiceError {
+        SluiceError(
+            .unconfirmed,
+            "\(plan.items.count - missing) of \(plan.items.count) files of \(look.location) are there and proven, and no "
+                + "manifest is written",
+            remedy: "let go what is paused (sluice queue resume), then run the command again"
+        )
     }
 
     /// What the manifest says of each file at a place.

@@ -144,11 +144,12 @@ struct MirrorWork: Sendable {
         if session.isStopped { return (RunReport(interrupted: true), [:]) }
         let run = MirrorRun(work: self, session: session, display: display, look: look, tree: tree)
         var (report, outcomes) = try await run.transfer(plans)
+        let hasFailures = !report.failures.isEmpty
         var written: [Int: Written] = [:]
         // A target that fails keeps no other from its proof.
         for (index, (place, plan)) in zip(look.places, plans).enumerated() where !report.interrupted {
             do {
-                let (part, manifest) = try await run.complete(plan, at: place, outcomes)
+                let (part, manifest) = try await run.complete(plan, at: place, outcomes, hasFailures: hasFailures)
                 report.merge(part)
                 written[index] = manifest.map { Written(manifest: $0, moved: Set(plan.moving.map(\.file.path))) }
             } catch let error as SluiceError {

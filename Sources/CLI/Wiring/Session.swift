@@ -74,13 +74,22 @@ protocol CommandQueue: Sendable {
     func beginJob(_ command: String, priority: Int) async throws -> JobID
 
     /// Adds transfers in one transaction. One that is there already and not running is taken over with its journal.
-    func add(_ requests: [TransferRequest], to job: JobID) async throws
+    ///
+    /// - Returns: their rows, in the order of the requests.
+    @discardableResult
+    func add(_ requests: [TransferRequest], to job: JobID) async throws -> [TransferID]
 
     /// All transfers of the job are in.
     func endJob(_ job: JobID) async throws
 
     /// Rows in order of entry, page by page.
     func list(_ states: Set<TransferState>, of job: JobID?) -> AsyncThrowingStream<QueueRow, any Error>
+
+    /// What became of transfers, whichever process ran them. Somebody forgot those that are not among them.
+    func fates(of transfers: [TransferID]) async throws -> [TransferID: TransferFate]
+
+    /// Whether another process runs a job's transfers, or their next attempt has its time.
+    func isUnderWay(_ job: JobID) async throws -> Bool
 
     /// Applies an action; returns how many rows it changed.
     func apply(_ action: QueueAction, to selection: QueueSelection) async throws -> Int
@@ -134,6 +143,16 @@ struct QueueRow: Sendable {
     var size: UInt64?
     var done: UInt64
     var error: String?
+}
+
+/// What became of a transfer.
+enum TransferFate: Sendable {
+    /// It has not ended: it is one of this job.
+    case open(JobID)
+    case finished(TransferOutcome)
+    case failed(SluiceError, parked: Bool)
+    /// The user paused or cancelled it.
+    case held(TransferState)
 }
 
 /// What a run did.

@@ -14,8 +14,8 @@ struct StoreQueue: CommandQueue {
         try await store.createJob(command: command, priority: priority)
     }
 
-    func add(_ requests: [TransferRequest], to job: JobID) async throws {
-        _ = try await store.add(requests, to: job)
+    func add(_ requests: [TransferRequest], to job: JobID) async throws -> [TransferID] {
+        try await store.add(requests, to: job).map(\.id)
     }
 
     func endJob(_ job: JobID) async throws { try await store.endListing(job) }
@@ -42,6 +42,49 @@ struct StoreQueue: CommandQueue {
             done: row.journalled,
             error: row.errorMessage
         )
+    }
+
+    func fates(of transfers: [TransferID]) async throws -> [TransferID: TransferFate] {
+        var fates: [TransferID: TransferFate] = [:]
+        for start in stride(from: 0, to: transfers.count, by: 500) {
+            let page = Array(transfers[start..<min(start + 500, transfers.count)])
+            for row in try await store.transfers(page) { fates[row.id] = StoreQueue.fate(row) }
+        }
+        return fates
+    }
+
+    private static func fate(_ row: TransferRow) -> TransferFate {
+        switch row.state {
+        case .queued, .running, .delayed: return .open(row.job)
+        case .paused, .cancelled: return .held(row.state)
+        case .parked, .failed:
+            let error = SluiceError(
+                row.errorCode ?? .internalFault,
+                object: row.request.source,
+                row.errorMessage ?? "it failed",
+                remedy: row.errorRemedy
+            )
+            return .failed(error, parked: row.state == .parked)
+        case .done, .skipped:
+            let size = row.request.size ?? 0
+            let stored = StoredObject(location: row.request.target, size: size, fingerprint: row.fingerprint ?? "")
+            return .finished(
+                TransferOutcome(
+                    state: row.state,
+                    proof: row.proof ?? .transport,
+                    sha256: row.sha256,
+                    size: size,
+                    moved: 0,
+                    stored: stored,
+                    note: row.note
+                )
+            )
+        }
+    }
+
+    func isUnderWay(_ job: JobID) async throws -> Bool {
+        let outlook = try await store.outlook(job: job)
+        return outlook.elsewhere > 0 || outlook.runnable == 0 && outlook.nextDue != nil
     }
 
     func apply(_ action: QueueAction, to selection: QueueSelection) async throws -> Int {
