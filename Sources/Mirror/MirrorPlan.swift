@@ -109,7 +109,9 @@ package struct MirrorPlan: Sendable {
             (previous?.layout == layout ? previous?.files ?? [] : []).map { ($0.path, $0) }
         ) { first, _ in first }
         var items: [Item] = []
-        var leftOut = tree.refused.map { MirrorManifest.LeftOut(path: $0.key, reason: $0.value.message) }
+        var leftOut = tree.refused.map { path, error in
+            MirrorManifest.LeftOut(path: path, reason: reason(path) ?? error.message)
+        }
         for file in tree.files {
             if let reason = reason(file.path) {
                 leftOut.append(MirrorManifest.LeftOut(path: file.path, reason: reason))
@@ -227,7 +229,7 @@ package struct MirrorPlan: Sendable {
             throw SluiceError(
                 .unconfirmed,
                 "nothing is deleted: parts of the listing were refused, and what it does not name may be among them",
-                remedy: "see what is left out, with -v"
+                remedy: "an error of its own names each; run the command again once the source lists them rightly"
             )
         }
         if gone.isEmpty { return [] }

@@ -280,6 +280,8 @@ import Testing
         }
         #expect(plan.items.count == 1)
         #expect(plan.leftOut.map(\.reason) == [refusal.message, "not selected"])
+        let without = try self.plan([], nil, refused: [ObjectKey("../x"): refusal]) { _ in "not selected" }
+        #expect(without.leftOut.map(\.reason) == ["not selected"])
     }
 
     @Test func `what is not selected any more is not gone`() throws {

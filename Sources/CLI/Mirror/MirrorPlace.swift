@@ -85,14 +85,25 @@ struct MirrorPlace: Sendable {
         )
     }
 
-    /// Whether the target has this revision, whole or as far as it was selected.
+    /// Whether the target has this revision, whole or as far as it was selected: nothing is to be asked for.
+    var isCurrent: Bool {
+        // What was refused may have come right at the hub meanwhile.
+        hasRevision && manifest?.leftOut.allSatisfy { rules.reason($0.path) != nil } ?? false
+    }
+
+    /// Whether the target has what a manifest of this revision and selection says.
     ///
     /// Of the same endpoint: what another one calls the same commit is compared with its own listing.
-    var isCurrent: Bool {
+    var hasRevision: Bool {
         guard let manifest, manifest.source.resolved == revision.resolved, manifest.source.name == revision.name,
             manifest.source.endpoint == revision.endpoint, look.lost.isEmpty
         else { return false }
         return manifest.layout == layout && manifest.selection == rules.selection && cache?.isThere ?? true
+    }
+
+    /// Whether the manifest says already what a run of this plan would write.
+    func says(_ plan: MirrorPlan) -> Bool {
+        hasRevision && plan.moving.isEmpty && plan.leftOut == manifest?.leftOut
     }
 
     /// Whether nothing is to be done here.

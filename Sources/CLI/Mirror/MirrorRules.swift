@@ -28,6 +28,11 @@ struct MirrorRules: Sendable {
         filter.accepts(path) ? nil : "not selected (\(selection))"
     }
 
+    /// What of a tree was refused and would be taken, in order of the paths.
+    func refused(in tree: SourceTree) -> [SluiceError] {
+        tree.refused.filter { reason($0.key) == nil }.sorted { $0.key < $1.key }.map(\.value)
+    }
+
     /// How a target is laid out.
     func layout(at target: Location) -> MirrorLayout {
         if case .path = target.kind { return layout }

@@ -80,7 +80,10 @@ extension MirrorRun {
         object.add("revision", look.revision.resolved)
         object.add("published", UInt64(proven))
         object.add("transport", UInt64(bare))
-        let words = bare == 0 ? "" : ", \(bare) by length and version only"
+        let refused = work.rules.refused(in: tree).count
+        object.add("refused", UInt64(refused))
+        let words =
+            (bare == 0 ? "" : ", \(bare) by length and version only") + (refused == 0 ? "" : "; \(refused) refused")
         display.conclude(
             "proven  \(look.location) at \(look.revision.resolved.prefix(12)) in \(place.target.sink.location): "
                 + "\(proven) files by published digests\(words)",

@@ -93,7 +93,7 @@ struct MirrorRun: Sendable {
     ) async throws -> (RunReport, MirrorManifest?) {
         var report = RunReport()
         var manifest = place.manifest
-        if !place.isCurrent {
+        if !place.says(plan) {
             let missing = try missing(plan, at: place, outcomes)
             if missing > 0 {
                 guard hasFailures else { throw unproven(missing, of: plan) }

@@ -53,6 +53,7 @@ struct MirrorWork: Sendable {
                     }
                     shown.isBehind = true
                     let tree = try await look.source.tree(of: look.revision)
+                    for error in rules.refused(in: tree) { note(error) }
                     for (index, place) in look.places.enumerated() {
                         var plan = try place.plan(tree, twins: twins[index].adding(looks, at: index, for: place))
                         try refuseNothing(plan, of: tree)
@@ -137,7 +138,7 @@ struct MirrorWork: Sendable {
             try refuseNothing(plan, of: tree)
             try plan.refuseLongRecords(of: tree)
         }
-        for (index, place) in look.places.enumerated() where !place.isCurrent {
+        for (index, place) in look.places.enumerated() where !place.hasRevision {
             plans[index] = try await CacheBlobs(session, place, display).checked(plans[index], reading: true)
         }
         // A blob that was not compared is not linked.
@@ -157,6 +158,10 @@ struct MirrorWork: Sendable {
                 display.report(error)
                 report.failures[error.code, default: 0] += 1
             }
+        }
+        for error in rules.refused(in: tree) {
+            display.report(error)
+            report.failures[error.code, default: 0] += 1
         }
         return (report, written)
     }
@@ -240,7 +245,7 @@ extension MirrorTwins {
     /// With what other revisions hold at a target, which are there whole.
     func adding(_ looks: [MirrorWork.Look], at index: Int, for planned: MirrorPlace) throws -> MirrorTwins {
         var twins = self
-        for place in looks.map({ $0.places[index] }) where place.isCurrent {
+        for place in looks.map({ $0.places[index] }) where place.hasRevision {
             if let manifest = place.manifest { try twins.add(manifest, at: place, for: planned) }
         }
         return twins
