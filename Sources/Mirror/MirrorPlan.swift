@@ -76,6 +76,8 @@ package struct MirrorPlan: Sendable {
     package private(set) var items: [Item]
     /// What the mirror has beside the revision.
     package let gone: [MirrorManifest.File]
+    /// Whether the mirror has what the revision has too and is not selected.
+    package let leavesUnselected: Bool
     /// What the revision has and the mirror will not.
     package let leftOut: [MirrorManifest.LeftOut]
     /// Whether all of the listing was understood: otherwise what is not in it is unknown, not gone.
@@ -91,7 +93,7 @@ package struct MirrorPlan: Sendable {
     /// - Parameters:
     ///   - previous: what the sink's own manifest says that it holds; nil: nothing.
     ///   - lost: of its files those that are not there any more as the mirror brought them, by their paths.
-    ///   - earlier: manifests before that, as far as what they brought was not deleted since.
+    ///   - earlier: what manifests before that one brought and may still be there, by its keys.
     ///   - twins: what mirrors of other revisions hold at the sink.
     ///   - reason: why a file is left out; nil: it is not.
     ///   - key: where a file goes at the sink, below the mirror's place.
@@ -99,15 +101,14 @@ package struct MirrorPlan: Sendable {
         _ tree: SourceTree,
         previous: MirrorManifest?,
         lost: [ObjectKey: MirrorLoss] = [:],
-        earlier: [MirrorManifest] = [],
+        earlier: [ObjectKey: MirrorManifest.File] = [:],
         twins: MirrorTwins = MirrorTwins(),
         layout: MirrorLayout = .plain,
         leavingOut reason: (ObjectKey) -> String? = { _ in nil },
         key: (SourceTree.File) throws(SluiceError) -> ObjectKey
     ) throws(SluiceError) {
-        let known = Dictionary(
-            (previous?.layout == layout ? previous?.files ?? [] : []).map { ($0.path, $0) }
-        ) { first, _ in first }
+        let had = previous?.layout == layout ? previous?.files ?? [] : []
+        let known = Dictionary(had.map { ($0.path, $0) }) { first, _ in first }
         var items: [Item] = []
         var leftOut = tree.refused.map { path, error in
             MirrorManifest.LeftOut(path: path, reason: reason(path) ?? error.message)
@@ -157,11 +158,16 @@ package struct MirrorPlan: Sendable {
         let stays = Set(tree.files.map(\.path))
         let places = Set(items.map(\.key))
         var gone: [ObjectKey: MirrorManifest.File] = [:]
-        for file in ([previous].compactMap { $0 } + earlier).filter({ $0.layout == layout }).flatMap(\.files)
-        where !stays.contains(file.path) && !places.contains(file.place) && gone[file.place] == nil {
-            gone[file.place] = file
+        var leavesUnselected = false
+        for file in [had, Array(earlier.values)].joined() where !places.contains(file.place) {
+            if stays.contains(file.path) {
+                leavesUnselected = true
+            } else if gone[file.place] == nil {
+                gone[file.place] = file
+            }
         }
         self.gone = gone.values.sorted { $0.path < $1.path }
+        self.leavesUnselected = leavesUnselected
         isWhole = tree.refused.isEmpty
         isEmpty = tree.files.isEmpty
         directories = gone.isEmpty ? (0, 0) : GitTree.proven(in: tree)

@@ -95,9 +95,23 @@ import Testing
         let plan = try MirrorPlan(
             SourceTree(files: [a, d], pages: []),
             previous: manifest([a, b]),
-            earlier: [manifest([a, b, c]), manifest([d, c]), manifest([large("e", "5")], layout: .huggingFaceCache)]
+            earlier: Dictionary(uniqueKeysWithValues: [a, b, c, d].map { ($0.path, kept($0)) })
         ) { file throws(SluiceError) in file.path }
-        #expect(plan.gone.map { "\($0.path)" } == ["b", "c"])
+        #expect(plan.gone.map { "\($0.path)" } == ["b", "c"] && !plan.leavesUnselected)
+    }
+
+    @Test func `what is there and not selected is left, and is said to be`() throws {
+        let (a, b, c) = (large("a", "1"), large("b", "2"), large("c", "3"))
+        func planned(_ previous: [SourceTree.File], _ earlier: [SourceTree.File]) throws -> MirrorPlan {
+            try MirrorPlan(
+                SourceTree(files: [a, b], pages: []),
+                previous: manifest(previous),
+                earlier: Dictionary(uniqueKeysWithValues: earlier.map { ($0.path, kept($0)) }),
+                leavingOut: { $0 == b.path ? "not selected" : nil }
+            ) { file throws(SluiceError) in file.path }
+        }
+        #expect(try planned([a, b], []).leavesUnselected && planned([a], [b, c]).leavesUnselected)
+        #expect(try !planned([a, c], []).leavesUnselected && !planned([a], []).leavesUnselected)
     }
 
     @Test func `what a look found damaged comes again, whatever the manifests say`() throws {

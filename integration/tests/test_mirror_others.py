@@ -136,6 +136,13 @@ def forge(directory, change):
         manifest = json.load(file)
     for file in manifest["files"]:
         change(file)
+    ref["history"][0]["manifest"] = stored(directory, manifest)
+    with open(f"{directory}/.sluice/refs/{name}", "w") as file:
+        json.dump(ref, file)
+
+
+def stored(directory, manifest):
+    """Writes a manifest with its identity under its name, which is returned."""
     identity = hashlib.sha256()
 
     def add(field):
@@ -151,11 +158,10 @@ def forge(directory, change):
         add(entry["path"])
     manifest["identity"] = identity.hexdigest()
     raw = (json.dumps(manifest, sort_keys=True, ensure_ascii=False) + "\n").encode()
-    ref["history"][0]["manifest"] = hashlib.sha256(raw).hexdigest()
-    with open(f"{directory}/.sluice/manifests/{hashlib.sha256(raw).hexdigest()}.json", "wb") as file:
+    name = hashlib.sha256(raw).hexdigest()
+    with open(f"{directory}/.sluice/manifests/{name}.json", "wb") as file:
         file.write(raw)
-    with open(f"{directory}/.sluice/refs/{name}", "w") as file:
-        json.dump(ref, file)
+    return name
 
 
 def fingerprint(path):

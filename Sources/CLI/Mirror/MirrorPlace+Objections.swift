@@ -55,9 +55,62 @@ extension MirrorPlace {
     /// For what is in the way.
     static let remedy = "give --overwrite to replace it, or mirror to another place"
 
-    /// Why a file that the revision does not have stays all the same: a manifest is only a file, and what it names may be
-    /// somebody else's by now.
-    func objection(
+    /// A file that is to go, and why it stays all the same.
+    struct Deletion: Sendable {
+        let entry: SourceEntry
+        /// Nil: it goes.
+        let objection: SluiceError?
+    }
+
+    /// Looks at what the revision does not have: a manifest is only a file, and what it names may be somebody else's by
+    /// now, or another ref's as well.
+    func deletions(_ gone: [MirrorManifest.File], _ session: any CommandSession) async throws -> [Deletion] {
+        let holders = try await holders(of: gone, session)
+        var deletions: [Deletion] = []
+        for file in gone {
+            let target = try self.target.sink.target(file.place)
+            let entry = SourceEntry(
+                relativeKey: file.place,
+                baseName: file.place.lastComponent,
+                size: file.size,
+                location: target.location
+            )
+            let objection =
+                if let holder = holders[file.place] {
+                    MirrorPlace.objection(target.location, heldBy: holder)
+                } else {
+                    try await objection(toDeleting: file, target, session)
+                }
+            deletions.append(Deletion(entry: entry, objection: objection))
+        }
+        return deletions
+    }
+
+    /// Refs of the place whose manifests have some of it with the same bytes, by keys.
+    private func holders(
+        of gone: [MirrorManifest.File],
+        _ session: any CommandSession
+    ) async throws -> [ObjectKey: String] {
+        guard let ref, !gone.isEmpty else { return [:] }
+        let wanted = Dictionary(gone.map { ($0.place, $0.sha256) }) { first, _ in first }
+        var holders: [ObjectKey: String] = [:]
+        try await RecordReader(session: session, target: target).others(than: ref.name) { other, manifest in
+            for file in manifest.files where wanted[file.place] == file.sha256 { holders[file.place] = other.name }
+            return true
+        }
+        return holders
+    }
+
+    private static func objection(_ location: String, heldBy ref: String) -> SluiceError {
+        SluiceError(
+            .exists,
+            object: location,
+            "it is not deleted: the mirror's ref \(Printable.text(ref)) has it too",
+            remedy: "mirror each revision to a place of its own, or remove that ref's file (\(MirrorKeys.ref(ref)))"
+        )
+    }
+
+    private func objection(
         toDeleting file: MirrorManifest.File,
         _ target: any SinkTarget,
         _ session: any CommandSession

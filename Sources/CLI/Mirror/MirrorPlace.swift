@@ -13,14 +13,15 @@ struct MirrorPlace: Sendable {
     let ref: MirrorRef?
     /// What that points to.
     let manifest: MirrorManifest?
-    /// What it pointed to before, as far as files may be left of it; only if such are to be deleted.
-    let earlier: [MirrorManifest]
+    /// What manifests before that one brought, by its keys, as far as it may be left; only if such is to be deleted.
+    let earlier: [ObjectKey: MirrorManifest.File]
     /// What is there, as far as it was looked for.
     let look: PlaceLook
     let rules: MirrorRules
     private let revision: SourceRevision
 
-    /// Looks at the records, two small reads, and whether what they name is there; no byte of a file is read.
+    /// Looks at the records, two small reads, and whether what they name is there; no byte of a file is read. Of a place
+    /// without the ref its other refs are listed.
     ///
     /// - Parameter named: whether the mirror goes below the location, under its hub's name.
     init(
@@ -53,8 +54,9 @@ struct MirrorPlace: Sendable {
             try MirrorRef($0.bytes, $0.location)
         }
         guard let ref else {
+            try await MirrorPlace.refuseOthers(reader, than: revision)
             manifest = nil
-            earlier = []
+            earlier = [:]
             look = try await PlaceLook(session, target, nil, all: rules.looksForOthers)
             return
         }
@@ -65,7 +67,39 @@ struct MirrorPlace: Sendable {
         self.manifest = isThere ? manifest : nil
         let looksLikeFiles = isThere && layout == .plain && manifest.layout == layout
         look = try await PlaceLook(session, target, looksLikeFiles ? manifest : nil, all: rules.looksForOthers)
-        earlier = rules.deletes ? try await reader.manifests(ref.leftovers) : []
+        let known = manifest.layout == layout ? manifest.files : []
+        earlier = rules.deletes ? try await MirrorPlace.earlier(reader, ref.leftovers, layout, besides: known) : [:]
+    }
+
+    /// One manifest is in memory at a time: there may be a thousand.
+    private static func earlier(
+        _ reader: RecordReader,
+        _ digests: [Digest],
+        _ layout: MirrorLayout,
+        besides known: [MirrorManifest.File]
+    ) async throws -> [ObjectKey: MirrorManifest.File] {
+        let places = Set(known.map(\.place))
+        var earlier: [ObjectKey: MirrorManifest.File] = [:]
+        for digest in digests {
+            for manifest in try await reader.manifests([digest]) where manifest.layout == layout {
+                for file in manifest.files where !places.contains(file.place) && earlier[file.place] == nil {
+                    earlier[file.place] = file
+                }
+            }
+        }
+        return earlier
+    }
+
+    /// A place of another model may have other refs only.
+    private static func refuseOthers(_ reader: RecordReader, than revision: SourceRevision) async throws {
+        do {
+            try await reader.others(than: revision.requested) { _, manifest in
+                try refuseOther(manifest.source, than: revision, at: reader.target.sink.location)
+                return false
+            }
+        } catch let error as SluiceError where error.code == .notAuthorised {
+            // Who may read and write objects need not be allowed to list them.
+        }
     }
 
     /// Another model's mirror is not added to. A renamed one keeps its identity.
@@ -113,7 +147,7 @@ struct MirrorPlace: Sendable {
     private var hasLeftovers: Bool {
         guard let manifest, !earlier.isEmpty else { return false }
         let stays = Set(manifest.files.map(\.path) + manifest.leftOut.map(\.path))
-        return earlier.contains { $0.files.contains { !stays.contains($0.path) } }
+        return earlier.values.contains { !stays.contains($0.path) }
     }
 
     func plan(_ tree: SourceTree, twins: MirrorTwins) throws(SluiceError) -> MirrorPlan {

@@ -10,19 +10,13 @@ extension MirrorRun {
         _ manifest: MirrorManifest
     ) async throws -> RunReport {
         var report = RunReport()
-        let gone = try plan.deletions(most: work.rules.maxDelete)
-        let remover = try session.remover(place.target.location)
-        var entries: [SourceEntry] = []
-        for file in gone {
-            let target = try place.target.sink.target(file.place)
-            if let objection = try await place.objection(toDeleting: file, target, session) {
-                display.report(objection)
-                report.failures[objection.code, default: 0] += 1
-                continue
-            }
-            entries.append(MirrorRun.entry(file, target))
+        let deletions = try await place.deletions(plan.deletions(most: work.rules.maxDelete), session)
+        for objection in deletions.compactMap(\.objection) {
+            display.report(objection)
+            report.failures[objection.code, default: 0] += 1
         }
-        var rest = entries[...]
+        let remover = try session.remover(place.target.location)
+        var rest = deletions.filter { $0.objection == nil }.map(\.entry)[...]
         while !rest.isEmpty {
             let batch = Array(rest.prefix(remover.batch))
             rest = rest.dropFirst(remover.batch)
@@ -38,21 +32,13 @@ extension MirrorRun {
                 display.tell("deleted \(entry.relativeKey)", MirrorRun.deleted(entry, at: place, isDone: true))
             }
         }
-        guard report.failures.isEmpty else { return report }
+        // What is not selected now is found by the earlier manifests once the revision has it no more.
+        guard report.failures.isEmpty, !plan.leavesUnselected else { return report }
         let digest = try manifest.encoded().withUnsafeBytes { SHA256.hash($0) }
         try await changeRef(at: place) { ref in
             ref.map { $0.current.manifest == digest && !$0.leftovers.isEmpty ? $0.clearedUp() : $0 }
         }
         return report
-    }
-
-    static func entry(_ file: MirrorManifest.File, _ target: any SinkTarget) -> SourceEntry {
-        SourceEntry(
-            relativeKey: file.place,
-            baseName: file.place.lastComponent,
-            size: file.size,
-            location: target.location
-        )
     }
 
     /// The event of a file that was, or would be, deleted.

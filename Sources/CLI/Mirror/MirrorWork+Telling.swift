@@ -14,15 +14,13 @@ extension MirrorWork {
         let objections = try await place.objections(plan, session)
         for objection in objections { note(objection) }
         guard objections.isEmpty, rules.deletes else { return }
-        for file in try plan.deletions(most: rules.maxDelete) {
-            let target = try place.target.sink.target(file.place)
-            if let objection = try await place.objection(toDeleting: file, target, session) {
+        for deletion in try await place.deletions(plan.deletions(most: rules.maxDelete), session) {
+            if let objection = deletion.objection {
                 note(objection)
             } else {
-                let entry = MirrorRun.entry(file, target)
                 try presentation.line(
-                    "would delete \(entry.relativeKey)",
-                    MirrorRun.deleted(entry, at: place, isDone: false)
+                    "would delete \(deletion.entry.relativeKey)",
+                    MirrorRun.deleted(deletion.entry, at: place, isDone: false)
                 )
             }
         }

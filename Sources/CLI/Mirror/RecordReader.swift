@@ -46,6 +46,18 @@ struct RecordReader: Sendable {
         return manifests
     }
 
+    /// The other refs of the place and what they stand for, one manifest in memory at a time; ends once `take` says false.
+    func others(than name: String, _ take: (MirrorRef, MirrorManifest) throws -> Bool) async throws {
+        for key in try await FoundMirror.refs(below: target.location, session)
+        where key != MirrorKeys.ref(name) && key.bytes.suffix(5).elementsEqual(".json".utf8) {
+            guard let record = try await read(key, limit: MirrorRef.limit) else { continue }
+            let ref = try MirrorRef(record.bytes, record.location)
+            for manifest in try await manifests([ref.current.manifest]) {
+                guard try take(ref, manifest) else { return }
+            }
+        }
+    }
+
     /// Nil if it is not there.
     func read(_ key: ObjectKey, limit: ByteCount) async throws -> (bytes: [UInt8], location: String)? {
         let location = try target.sink.target(key).location
