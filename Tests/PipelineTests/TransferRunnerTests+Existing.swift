@@ -77,6 +77,32 @@ extension TransferRunnerTests {
         #expect(sink.object() == bytes)
     }
 
+    @Test("What may be replaced in one version only is replaced in that one, and what is in its place is not")
+    func replacesOneVersion() async throws {
+        let bytes = TestBytes.make(3 * mebibyte)
+        let sink = FakeSink(.parts)
+        sink.put(TestBytes.make(1000))
+        let there = try #require(try await sink.target("object").existing())
+        #expect(
+            OverwritePolicy(rawValue: OverwritePolicy.replace(there.fingerprint).rawValue)
+                == .replace(there.fingerprint)
+        )
+        let stale = TransferFixture(overwrite: .replace("another"))
+        let error = await #expect(throws: SluiceError.self) { try await stale.run(FakeSource(bytes), sink) }
+        #expect(error?.code == .exists && sink.object() == TestBytes.make(1000))
+        let fixture = TransferFixture(overwrite: .replace(there.fingerprint))
+        #expect(try await fixture.run(FakeSource(bytes), sink).state == .done && sink.object() == bytes)
+        // It went away meanwhile.
+        #expect(try await fixture.run(FakeSource(bytes), FakeSink(.parts)).state == .done)
+    }
+
+    @Test("Another version with the same entity tag is the same object")
+    func versions() {
+        let there = StoredObject(location: "s3://b/k", size: 1, fingerprint: "\"tag\" v2")
+        #expect(there.isVersion("\"tag\" v2") && there.isVersion("\"tag\" v1") && there.isVersion("\"tag\""))
+        #expect(!there.isVersion("\"other\" v2") && !there.isVersion(""))
+    }
+
     @Test("Two transfers of one digest: one fetch")
     func singleFlight() async throws {
         let bytes = TestBytes.make(3 * mebibyte)

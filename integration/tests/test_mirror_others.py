@@ -297,3 +297,23 @@ def test_a_list_of_models_is_a_file_or_standard_input(sluice, hugging_face, repo
         result = sluice("mirror", "--from", name, "all/", env=env, timeout=20)
         assert result.rc == 2 and "no regular file" in result.err and "--from -" in result.err, str(result)
     sluice.ok("mirror", "--from", "-", "all/", env=env, stdin=b"models:\n  - hf://org/m\n")
+
+
+@pytest.mark.parametrize("kind", ["file", "s3", "store"])
+def test_what_is_changed_after_the_look_is_not_replaced(sluice, hugging_face, s3_fault, store, repo, env, kind):
+    """The listing comes after the look and before the transfers, which may begin hours later."""
+    target = {"file": "mirror/", "s3": "s3://bucket/m/", "store": f"cas:{store.root}/tree/"}[kind]
+    sluice.ok("mirror", "hf://org/m", target, env=env)
+    repo.commit({"config.json": b"{}", "empty": b"not any more"})
+    with open(sluice.work + "/mine", "w") as file:
+        file.write("mine")
+
+    def meanwhile(_):
+        sluice.ok("cp", "--overwrite", "mine", target + "config.json", env=env)
+    hugging_face.fault("tree", {"do": "call", "call": meanwhile, "times": 1})
+    result = sluice("mirror", "hf://org/m", target, env=env)
+    assert result.rc == 1 and "config.json" in result.err and "is there already" in result.err, str(result)
+    assert sluice.ok("cat", target + "config.json", env=env).out == "mine"
+    assert sluice.ok("cat", target + "empty", env=env).out == "not any more", "what nobody touched is replaced"
+    sluice.ok("mirror", "--overwrite", "hf://org/m", target, env=env)
+    assert sluice.ok("cat", target + "config.json", env=env).out == "{}"

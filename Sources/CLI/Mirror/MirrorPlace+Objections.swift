@@ -4,18 +4,19 @@ import SluicePipeline
 
 /// What of a place is somebody else's, and stays unless the user says otherwise.
 extension MirrorPlace {
-    /// What the mirror brought it may replace; what somebody else put there it may not. A blob is what its name says.
+    /// What the mirror brought it may replace, if that still is there when the transfer begins; what somebody else put
+    /// there it may not. A blob is what its name says.
     func overwrite(_ item: MirrorPlan.Item, _ session: any CommandSession) async throws -> OverwritePolicy {
         if item.isRenewed { return .renew }
         if rules.overwrite { return .overwrite }
         guard layout == .plain, item.action == .changed, let kept = item.kept else { return .refuse }
-        guard item.isReplaced else { return .overwrite }
+        guard item.isReplaced else { return kept.stored.map { .replace($0) } ?? .overwrite }
         // A copied or touched file has other times, and may have the bytes that were brought all the same.
         let target = try self.target.sink.target(item.key)
         guard let there = try? await PlaceLook.existing(target, session), there.size == kept.size,
             try await target.holds(kept.sha256, in: there, pool: session.pool) == true
         else { return .refuse }
-        return .overwrite
+        return .replace(there.fingerprint)
     }
 
     /// What a run would end with at this place because of what is there; no byte of the hub's is read for it.

@@ -86,22 +86,6 @@ public struct PartReceipt: Sendable, Hashable {
     }
 }
 
-/// What may happen to an object that is under the final name already.
-public enum OverwritePolicy: String, Sendable, Codable {
-    /// Equal content is success, other content an error (the default).
-    case refuse
-    /// Replaced, atomically, once the new bytes are proven.
-    case overwrite
-    /// Replaced as by `overwrite`, even where it is said to be the same content: what a record says of damaged bytes is
-    /// not believed.
-    case renew
-    /// Left as it is, whatever it holds; the transfer is skipped.
-    case skip
-
-    /// Whether what is there may go.
-    public var mayReplace: Bool { self == .overwrite || self == .renew }
-}
-
 /// What a sink must know before the first byte.
 public struct WritePlan: Sendable {
     /// Length in bytes; nil if unknown.
@@ -175,6 +159,12 @@ public struct StoredObject: Sendable, Hashable {
         self.fingerprint = fingerprint
         self.recordedSHA256 = recordedSHA256
         self.note = note
+    }
+
+    /// Whether a fingerprint is of this object. A server's version stands behind the entity tag, and a copy of the same
+    /// bytes has another one.
+    package func isVersion(_ other: String) -> Bool {
+        other.prefix { $0 != " " } == fingerprint.prefix { $0 != " " }
     }
 }
 

@@ -83,7 +83,7 @@ public struct TransferPreview: Sendable, Hashable {
             let note = "an object of the same length is there already, and only its bytes tell whether it is the same"
             return TransferPreview(.compare, size: info.size, note: note)
         }
-        guard request.overwrite.mayReplace else {
+        guard request.overwrite.resolved(for: existing).mayReplace else {
             throw SluiceError(
                 .exists,
                 object: existing.location,

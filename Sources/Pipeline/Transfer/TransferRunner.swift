@@ -9,7 +9,7 @@ import SluiceBytes
 
 /// Runs one claimed transfer to its end.
 public struct TransferRunner: Sendable {
-    let claim: ClaimedTransfer
+    private(set) var claim: ClaimedTransfer
     let first: any SourceObject
     let alternates: [any SourceObject]
     let target: any SinkTarget
@@ -97,7 +97,9 @@ public struct TransferRunner: Sendable {
         let opened = try await open(prefetch: isWanted ? firstPart : 0, capabilities)
         // Whoever reads it to its end has no use for it any more, and everyone else never had.
         defer { opened.drop() }
-        return try await run(opened, existing, snapshot, capabilities)
+        var runner = self
+        runner.claim.request.overwrite = claim.request.overwrite.resolved(for: existing)
+        return try await runner.run(opened, existing, snapshot, capabilities)
     }
 
     private func run(
