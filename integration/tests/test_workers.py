@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import time
 
 from .queue_view import database, rows, until
@@ -61,3 +62,16 @@ def test_each_transfer_takes_effect_exactly_once_under_random_kills(sluice, make
     assert worst <= 2 * (SLOTS + SLOTS / 0.1)
     with database(sluice) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_what_another_worker_could_not_do_for_a_copy_is_told_by_the_copy(sluice, origin):
+    """Whoever claimed and failed it, the copy has not done it."""
+    first = origin.add("/a", size=1000, faults=[{"do": "delay", "seconds": 3}])
+    lost = [origin.add(f"/{name}", size=1000, faults=[{"do": "status", "status": 404}]) for name in "bcdef"]
+    worker = sluice.popen("run", "--watch", "--json")
+    copy = sluice("cp", "--json", "--transfers", "1", first, *lost, "there/")
+    worker.signal(signal.SIGINT)
+    helped = [event for event in worker.wait().events if event["event"] == "failed"]
+    assert helped, "the other worker had some"
+    assert {event["source"] for event in copy.events if event["event"] == "failed"} == set(lost)
+    assert copy.rc == 5 and copy.events[-1]["failed"] == len(lost), str(copy)

@@ -92,7 +92,14 @@ struct MirrorTransfers: Sendable {
                 case .open(let job): jobs.insert(job)
                 case .some(let fate):
                     open[row] = nil
-                    tell(fate, of: row, request, &report)
+                    fate.tell(
+                        of: row,
+                        source: request.source,
+                        target: request.target,
+                        size: request.size,
+                        to: session.events,
+                        &report
+                    )
                     if case .finished(let outcome) = fate { outcomes[ObjectKey(request.target)] = outcome }
                 }
             }
@@ -111,29 +118,5 @@ struct MirrorTransfers: Sendable {
             if try await queue.isUnderWay(job) { return true }
         }
         return false
-    }
-
-    /// The events that a worker of this process would have published.
-    private func tell(
-        _ fate: TransferFate,
-        of row: TransferID,
-        _ request: TransferRequest,
-        _ report: inout RunReport
-    ) {
-        func publish(_ kind: TransferEvent.Kind) { session.events.publish(kind, of: row) }
-        publish(.started(source: request.source, target: request.target, size: request.size))
-        switch fate {
-        case .open: return
-        case .finished(let outcome):
-            report.states[outcome.state, default: 0] += 1
-            publish(.finished(outcome))
-        case .failed(let error, let parked):
-            report.states[parked ? .parked : .failed, default: 0] += 1
-            report.failures[error.code, default: 0] += 1
-            publish(.failed(error, parked: parked))
-        case .held(let state):
-            report.states[state, default: 0] += 1
-            publish(.released(state))
-        }
     }
 }

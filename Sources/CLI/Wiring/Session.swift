@@ -145,16 +145,6 @@ struct QueueRow: Sendable {
     var error: String?
 }
 
-/// What became of a transfer.
-enum TransferFate: Sendable {
-    /// It has not ended: it is one of this job.
-    case open(JobID)
-    case finished(TransferOutcome)
-    case failed(SluiceError, parked: Bool)
-    /// The user paused or cancelled it.
-    case held(TransferState)
-}
-
 /// What a run did.
 struct RunReport: Sendable, Equatable {
     /// Transfers by their last state.

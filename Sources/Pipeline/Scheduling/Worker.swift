@@ -313,7 +313,12 @@ public final class Worker: Sendable {
 
     private func giveBack(_ claim: ClaimedTransfer, _ reason: TransferState) async throws {
         try await release([claim])
-        if reason != .queued { state.withLock { $0.summary.states[reason, default: 0] += 1 } }
+        if reason != .queued {
+            state.withLock { state in
+                state.summary.states[reason, default: 0] += 1
+                state.summary.undone.insert(claim.id)
+            }
+        }
         resources.events.publish(.released(reason), of: claim.id)
     }
 
@@ -336,6 +341,7 @@ public final class Worker: Sendable {
         state.withLock { state in
             state.summary.states[parked ? .parked : .failed, default: 0] += 1
             state.summary.failures[error.code, default: 0] += 1
+            state.summary.undone.insert(claim.id)
         }
         resources.events.publish(.failed(error, parked: parked), of: claim.id)
     }
