@@ -175,6 +175,26 @@ import Testing
         #expect(waitpid(id, nil, 0) == id)
     }
 
+    @Test func `several transfers of a writer ask for the time and take partials up at once`() async throws {
+        let dead = try StoreWriter(store, tool: "dead")
+        let partials = try (0..<32).map { _ in try dead.stage() }
+        let path = "leases/\(dead.id).json"
+        let lease = String(decoding: try #require(try fixture.directory.read("store/\(path)".utf8)), as: UTF8.self)
+        // No process has a number beyond the kernel's limit (PID_MAX_LIMIT, 4,194,304).
+        try fixture.write(path, lease.replacing("\"pid\":\(getpid())", with: "\"pid\":4194305"))
+        let writer = try StoreWriter(ContentStore.open(fixture.path, fixture.healthy), tool: "test")
+        let taken = try await withThrowingTaskGroup(of: Bool.self) { group in
+            for partial in partials {
+                group.addTask(executorPreference: BlockingExecutor.shared) {
+                    for _ in 0..<100 { _ = try writer.clock.now() }
+                    return try writer.takeUp(partial.record) != nil
+                }
+            }
+            return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+        }
+        #expect(taken == partials.count)
+    }
+
     // MARK: - Claims
 
     @Test func `invariant 7: one live writer brings a blob, and a dead one's claim is taken over`() throws {
@@ -235,7 +255,7 @@ import Testing
         throws
     {
         let writer = try StoreWriter(ContentStore.open(fixture.path, fixture.healthy), tool: "test")
-        let now = try store.clock(probingIn: writer.staging).now()
+        let now = try writer.clock.now()
         let reads = Locked<[Call]>([])
         fixture.operations.spoil { call, _ in
             guard call.kind == kind, reads.withLock({ $0.isEmpty }) else { return nil }

@@ -209,6 +209,32 @@ import Testing
     }
 
     @Test(
+        "What an earlier run left is removed where the object came another way",
+        arguments: [SinkCapabilities.Shape.positioned, .parts],
+        [true, false]
+    )
+    func cameAnotherWay(shape: SinkCapabilities.Shape, isCopied: Bool) async throws {
+        let bytes = TestBytes.make(3 * mebibyte)
+        let source = FakeSource(bytes, published: true)
+        let sink = FakeSink(shape)
+        let fixture = TransferFixture()
+        sink.faults.add(SluiceError(.noSpace, "full", retry: .park), to: "commit")
+        await #expect(throws: SluiceError.self) { try await fixture.run(source, sink) }
+        var left = try #require(fixture.journal.saved)
+        #expect(sink.unfinished == 1)
+        // It was not about to commit: then the object there would be taken for its own.
+        left.committing = false
+        fixture.journal.put(left)
+        sink.put(bytes, isCopied ? "other" : "object")
+        if isCopied, let other = try await sink.target("other").existing() {
+            fixture.journal.note(other, TestBytes.sha256(bytes))
+        }
+        let outcome = try await fixture.run(source, sink)
+        #expect(outcome.moved == 0 && outcome.state == (isCopied ? .done : .skipped))
+        #expect(sink.object() == bytes && sink.unfinished == 0 && sink.aborts == 1)
+    }
+
+    @Test(
         "Cancelling leaves the session for the next run, which goes on from there",
         arguments: [
             SinkCapabilities.Shape.positioned, .parts,

@@ -8,6 +8,7 @@ public final class MemoryJournal: TransferJournal {
         var saved: JournalSnapshot?
         var calls: [String] = []
         var stale = false
+        var stored: [Digest: [StoredObject]] = [:]
         var kill = KillSwitch()
     }
 
@@ -31,6 +32,14 @@ public final class MemoryJournal: TransferJournal {
 
     /// Overwrites what is in it.
     public func put(_ snapshot: JournalSnapshot?) { state.withLock { $0.saved = snapshot } }
+
+    /// Content that was stored before.
+    public func note(_ stored: StoredObject, _ digest: Digest) {
+        state.withLock { $0.stored[digest, default: []].append(stored) }
+    }
+
+    /// What was noted.
+    public func stored(_ digest: Digest) async throws -> [StoredObject] { state.withLock { $0.stored[digest] ?? [] } }
 
     private func write(_ call: String, _ body: (inout JournalSnapshot?) -> Void) throws {
         try faults.pass(call)

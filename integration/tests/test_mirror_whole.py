@@ -5,6 +5,7 @@ SLUICE_MIRROR=2500x1G: files and the size of each of the two shards, instead of 
 
 import hashlib
 import os
+import re
 import time
 
 import pytest
@@ -170,7 +171,11 @@ def test_thirty_kills_cost_the_parts_in_flight_and_no_more(sluice, model):
             done += 1
             assert not os.path.exists(records + "/refs"), "before everything is proven"
     result = sluice.ok(*words, env=hub.environment(), timeout=900)
-    assert on_disk(os.path.join(sluice.work, "disk")) == wanted(repo) and os.path.exists(records + "/refs"), str(result)
+    # One that was killed between the making of a temporary file and the journal's word of it leaves that to `cleanup`.
+    left = [name for name in on_disk(sluice.work + "/disk") if re.fullmatch(r"(.*/)?\..*\.sluice-[0-9a-f]{16}\.part", name)]
+    assert len(left) <= 4 * done, left
+    cleaned = sluice.ok("cleanup", "--older-than", "0s", "disk/")
+    assert on_disk(sluice.work + "/disk") == wanted(repo) and os.path.exists(records + "/refs"), f"{left}\n{result}\n{cleaned}"
     served = hub.bytes_sent()
     print(f"{done} kills: {served} bytes served of {total}, {(served - total) / done / MIB:.1f} MiB for each kill")
     # Two transfers at a time, and what the sockets hold.

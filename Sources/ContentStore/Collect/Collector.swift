@@ -52,7 +52,7 @@ package final class Collector: Sendable {
         try claimTurn()
         // One that stays is void with its writer's lease; the collection's own outcome is the one to tell.
         defer { try? writer?.release(Collector.lock) }
-        let skew = try store.clock(probingIn: writer?.staging).skew()
+        let skew = try (writer?.clock ?? store.clock()).skew()
         if skew.isTooLarge { throw CollectionDoubt.clocks(skew).error(store.path.description) }
         var report = CollectionReport()
         try await gate(.begun)

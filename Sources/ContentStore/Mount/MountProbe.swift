@@ -11,8 +11,9 @@ package struct MountProbe {
     static let first = StoreName("first")
     static let second = StoreName("second")
     static let third = StoreName("third")
+    static let clock = StoreName("clock")
     static let long = StoreName(String(repeating: "n", count: 255))
-    private static let all = [first, second, third, long, StoreClock.name]
+    private static let all = [first, second, third, long, clock]
 
     let files: StoreFiles
     let mounts: any MountOperations
@@ -95,7 +96,7 @@ package struct MountProbe {
         findings[.directorySync] = working { () throws(SystemFailure) in
             try operations.syncDirectory(directory.descriptor)
         }
-        let skew = try? StoreClock(files: files, directory: directory, time: time).skew()
+        let skew = try? StoreClock(files: files, probe: StoreEntry(MountProbe.clock, in: directory), time: time).skew()
         return MountProbeReport(findings, mount(of: directory), skew)
     }
 

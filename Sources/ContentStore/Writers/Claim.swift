@@ -49,10 +49,9 @@ extension StoreWriter {
 
     private func liveHolder(of claim: StoreEntry) throws(SluiceError) -> StoreName? {
         guard let holder = try holder(of: claim) else { return nil }
+        let now = try clock.now()
         // What cannot be read is nobody's: a claim stops no one.
-        guard let lease = try? store.lease(of: holder, at: try clock.now()), lease.isAlive,
-            !lease.lease.isOver
-        else { return nil }
+        guard let lease = try? store.lease(of: holder, at: now), lease.isAlive, !lease.lease.isOver else { return nil }
         return holder
     }
 

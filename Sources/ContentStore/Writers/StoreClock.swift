@@ -3,19 +3,17 @@ import SluicePipeline
 
 /// The present by the store's server: the mtime of a file that it has just stamped.
 struct StoreClock: Sendable {
-    static let name = StoreName("clock")
-
     let files: StoreFiles
-    /// Where the probe is made: the writer's own directory. Nil: nothing is made.
-    let directory: StoreDirectory?
+    /// The file to make and to remove, whose name nobody else makes. Nil: nothing is made.
+    let probe: StoreEntry?
     /// Stamped where no probe can be made: a file whose mtime means nothing.
     var standIn: StoreEntry?
     let time: any TimeSource
 
     func now() throws(SluiceError) -> StoreTime {
-        guard let directory else { return try stamped(standIn) }
+        guard let probe else { return try stamped(standIn) }
         do throws(SluiceError) {
-            return try probe(in: directory)
+            return try made(probe)
         } catch {
             // A full store still has a present.
             guard error.code == .noSpace, let now = try? stamped(standIn) else { throw error }
@@ -23,8 +21,7 @@ struct StoreClock: Sendable {
         }
     }
 
-    private func probe(in directory: StoreDirectory) throws(SluiceError) -> StoreTime {
-        let probe = StoreEntry(StoreClock.name, in: directory)
+    private func made(_ probe: StoreEntry) throws(SluiceError) -> StoreTime {
         let file = try files.create(probe)
         let now = try files.orRemove(probe) { () throws(SluiceError) in
             try files.attempt("read the server's clock with", probe.path) { () throws(SystemFailure) in
@@ -61,9 +58,9 @@ struct StoreClock: Sendable {
 extension ContentStore {
     /// The server's clock.
     ///
-    /// - Parameter directory: of the writer who asks; nil if there is none.
-    func clock(probingIn directory: StoreDirectory?) -> StoreClock {
+    /// - Parameter probe: a name of the writer who asks; nil if there is none.
+    func clock(probe: StoreEntry? = nil) -> StoreClock {
         let marker = StoreEntry(StoreMarker.name, in: layout.root)
-        return StoreClock(files: files, directory: directory, standIn: marker, time: time)
+        return StoreClock(files: files, probe: probe, standIn: marker, time: time)
     }
 }

@@ -51,7 +51,10 @@ extension StoreWriter {
         do throws(SystemFailure) {
             let file = try files.operations.reopen(entry.name, in: entry.directory.descriptor)
             // Two names: it was published by link(2) and only the unlink was lost. Writing to it would change the blob.
-            guard try files.operations.status(of: file).links == 1 else { return nil }
+            guard try files.operations.status(of: file).links == 1 else {
+                try files.operations.unlink(entry)
+                return nil
+            }
             return StagedBlob(entry: entry, file: file, files: files)
         } catch {
             // A proven file is read-only: it may be published at any moment.
@@ -61,7 +64,8 @@ extension StoreWriter {
     }
 
     private func isOver(_ owner: StoreName) throws(SluiceError) -> Bool {
-        guard let lease = try? store.lease(of: owner, at: try clock.now()) else { return false }
+        let now = try clock.now()
+        guard let lease = try? store.lease(of: owner, at: now) else { return false }
         return lease.lease.isOver
     }
 

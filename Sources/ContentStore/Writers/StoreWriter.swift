@@ -34,7 +34,8 @@ package final class StoreWriter: Sendable {
 
     var staging: StoreDirectory { state.withLock { $0.staging } }
 
-    var clock: StoreClock { store.clock(probingIn: staging) }
+    /// With a probe of its own each time: several of a writer's transfers look at once.
+    var clock: StoreClock { store.clock(probe: temporary(".clock")) }
 
     /// Takes a lease that pins `pins`; do it before the first question whether a blob is there.
     ///

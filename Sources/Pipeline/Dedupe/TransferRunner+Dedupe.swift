@@ -14,10 +14,14 @@ extension TransferRunner {
 
     /// Content that this machine has stored before is taken from there: a server copies it, a file is cloned or copied,
     /// and its bytes are hashed on the way. Whatever is wrong with it, the source has it too.
-    func takeStored(_ opened: FirstLook, _ expected: Digest) async throws -> TransferOutcome? {
+    ///
+    /// - Parameter fresh: what another transfer has stored while this one waited for it.
+    func takeStored(_ opened: FirstLook, _ expected: Digest, _ fresh: StoredObject?) async throws -> TransferOutcome? {
+        // A sink that knows its content was asked for it.
+        if target.knowsContent { return nil }
         // What is renewed is fetched: another copy may be as damaged as this one, and a server would not tell.
-        if target.knowsContent || claim.request.overwrite == .renew { return nil }
-        for known in try await journal.stored(expected)
+        let older = claim.request.overwrite == .renew ? [] : try await journal.stored(expected)
+        for known in (fresh.map { [$0] } ?? []) + older
         where known.location != target.location && known.size == opened.info.size ?? known.size {
             do {
                 guard
@@ -77,37 +81,24 @@ extension TransferRunner {
         )
     }
 
-    /// Equal digests in flight are fetched once: the others take what the first one stored.
+    /// Equal digests in flight are fetched once: the others are given what the first one stored.
     func oncePerDigest(
         _ digest: Digest,
         willWait: () -> Void,
-        _ body: () async throws -> TransferOutcome
+        _ body: (StoredObject?) async throws -> TransferOutcome
     ) async throws -> TransferOutcome {
         switch try await resources.inFlight.claim(digest, at: target.host, group: member?.group, willWait: willWait) {
-        case .together: return try await body()
+        case .together: return try await body(nil)
+        case .stored(let other): return try await body(other)
         case .owner:
             do {
-                let outcome = try await body()
+                let outcome = try await body(nil)
                 resources.inFlight.settle(digest, at: target.host, stored: outcome.stored)
                 return outcome
             } catch {
                 resources.inFlight.settle(digest, at: target.host, stored: nil)
                 throw error
             }
-        case .stored(let other):
-            // A sink that knows its content is asked for it like for any other.
-            guard !target.knowsContent,
-                let adopted = try await target.adopt(other, digest: digest, overwrite: claim.request.overwrite)
-            else { return try await body() }
-            return TransferOutcome(
-                state: .done,
-                proof: .published,
-                sha256: digest,
-                size: adopted.size,
-                moved: 0,
-                stored: adopted,
-                note: "same content as \(other.location), not fetched again"
-            )
         }
     }
 }

@@ -148,7 +148,7 @@ extension TransferRunner {
         do {
             stored = try await retrying.run(host: target.host, object: target.location) {
                 switch capabilities.shape {
-                case .positioned: try await earlierFile(snapshot, size)
+                case .positioned: try await earlierFile(snapshot, info, size)
                 case .parts: try await commitEarlierParts(snapshot, existing, info, size)
                 case .ordered: nil
                 }
@@ -175,10 +175,16 @@ extension TransferRunner {
 
     /// A file is only looked at. To commit it unread would publish whatever is on the disk under the temporary name
     /// now: after a power failure that need not be what was written, and a temporary that is gone is made anew, empty.
-    private func earlierFile(_ snapshot: JournalSnapshot, _ size: UInt64) async throws -> StoredObject? {
+    private func earlierFile(
+        _ snapshot: JournalSnapshot,
+        _ info: ObjectInfo,
+        _ size: UInt64
+    ) async throws -> StoredObject? {
         guard let digest = snapshot.commitDigest, let there = try await target.existing(), there.size == size,
             try await target.holds(digest, in: there, pool: resources.pool) == true
         else { return nil }
+        // Its temporary name may be there too: link(2) and unlink(2) are two steps.
+        try await discard(snapshot, info)
         return there
     }
 
@@ -242,10 +248,7 @@ extension TransferRunner {
             if mayBeForeign { alternating?.noteForeignBytes() }
             return snapshot
         }
-        if let record = snapshot.session {
-            let plan = WritePlan(size: snapshot.size, partSize: snapshot.partSize, info: info, resume: record)
-            await (try? target.begin(plan))?.abort()
-        }
+        try await discard(snapshot, info)
         if snapshot.pin != info.pin || snapshot.size != info.size {
             resources.events.publish(
                 .warning("\(source.location): was \(snapshot.pin), is \(info.pin) now; starting over"),
@@ -254,6 +257,16 @@ extension TransferRunner {
         }
         try await journal.reset()
         return nil
+    }
+
+    /// Removes what an earlier attempt left at the sink: nothing goes on from it.
+    func discard(_ earlier: JournalSnapshot?, _ info: ObjectInfo) async throws {
+        // Read again for its fence: what another worker goes on from is not ours to remove.
+        guard let record = earlier?.session, let earlier, try await journal.snapshot()?.session == record else {
+            return
+        }
+        let plan = WritePlan(size: earlier.size, partSize: earlier.partSize, info: info, resume: record)
+        await (try? target.begin(plan))?.abort()
     }
 
     /// Intent first, then the side effect, then what it returned.

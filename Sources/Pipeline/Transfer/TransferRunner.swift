@@ -121,17 +121,27 @@ public struct TransferRunner: Sendable {
             return outcome
         }
         let decision = try await decide(existing, info, expected)
-        if case .settled(let outcome) = decision { return outcome }
+        if case .settled(let outcome) = decision {
+            try await discard(snapshot, info)
+            return outcome
+        }
         guard case .write(let replaces) = decision else { preconditionFailure("a decision is one of two") }
 
         guard let expected else {
-            if let outcome = try await link(opened, nil, replaces) { return outcome }
+            if let outcome = try await link(opened, nil, replaces) {
+                try await discard(snapshot, info)
+                return outcome
+            }
             return try await move(opened, snapshot, capabilities, expected: nil, replaces: replaces)
         }
-        return try await oncePerDigest(expected, willWait: { willWait(opened) }) {
+        return try await oncePerDigest(expected, willWait: { willWait(opened) }) { fresh in
             do {
-                if let outcome = try await link(opened, expected, replaces) { return outcome }
-                if let outcome = try await takeStored(opened, expected) { return outcome }
+                var found = try await link(opened, expected, replaces)
+                if found == nil { found = try await takeStored(opened, expected, fresh) }
+                if let found {
+                    try await discard(snapshot, info)
+                    return found
+                }
                 return try await move(opened, snapshot, capabilities, expected: expected, replaces: replaces)
             } catch {
                 // Whoever waits for it may fare better; a later try asks anew.
@@ -302,65 +312,6 @@ public struct TransferRunner: Sendable {
         try await verify(request, expected, context)
         try await journal.willCommit(sha256: request.sha256)
         return try await commit(request, expected, context, session)
-    }
-
-    /// Compares what was read with what was announced, published and demanded.
-    func verify(_ request: CommitRequest, _ expected: Digest?, _ context: MoveContext) async throws {
-        let info = context.info
-        if let size = info.size, size != request.size {
-            throw SluiceError(
-                .truncated,
-                object: source.location,
-                "\(request.size) bytes came, \(size) were announced",
-                remedy: "run the command again",
-                retry: .restart
-            )
-        }
-        try verifyDigests(request, expected, info, of: source.location)
-        try await context.retrying.run(host: source.host, object: source.location) {
-            try await reader.confirmUnchanged(info)
-        }
-    }
-
-    /// - Parameter origin: where the bytes came from.
-    func verifyDigests(
-        _ request: CommitRequest,
-        _ expected: Digest?,
-        _ info: ObjectInfo,
-        of origin: String
-    ) throws {
-        if let expected, let actual = request.sha256, actual != expected {
-            let isDemanded = claim.request.expectedSHA256 != nil
-            throw SluiceError(
-                .digestMismatch,
-                object: origin,
-                "the bytes have \(actual), "
-                    + (isDemanded ? "--sha256 asks for \(expected)" : "\(expected) is published"),
-                remedy: (isDemanded ? "check the digest that you gave, or " : "")
-                    + "try another mirror, or report it to the publisher"
-            )
-        }
-        try verifyInstead(request, info, of: origin)
-    }
-
-    /// Where no SHA-256 is published, the digest that is.
-    private func verifyInstead(_ request: CommitRequest, _ info: ObjectInfo, of origin: String) throws {
-        guard let published = info.publishedInstead else { return }
-        guard let actual = request.digests.first(where: { $0.algorithm == published.algorithm }) else {
-            throw SluiceError(
-                .internalFault,
-                object: source.location,
-                "\(published) is published, and was not computed",
-                retry: .restart
-            )
-        }
-        guard actual != published else { return }
-        throw SluiceError(
-            .digestMismatch,
-            object: origin,
-            "the bytes have \(actual), \(published) is published",
-            remedy: "try another mirror, or report it to the publisher"
-        )
     }
 
     /// After the intent is in the journal.

@@ -16,20 +16,41 @@ final class CASSession: SinkSession {
     private let writer: StoreWriter
     private let staged: StagedBlob
     private let plan: WritePlan
+    private let isResumed: Bool
     private let phase = Mutex(Phase.writing)
 
-    init(target: CASTarget, place: CASTarget.Place, writer: StoreWriter, staged: StagedBlob, plan: WritePlan) {
+    init(
+        _ target: CASTarget,
+        _ place: CASTarget.Place,
+        _ writer: StoreWriter,
+        _ staged: StagedBlob,
+        _ plan: WritePlan,
+        isResumed: Bool = false
+    ) {
         self.target = target
         self.place = place
         self.writer = writer
         self.staged = staged
         self.plan = plan
+        self.isResumed = isResumed
     }
 
     var record: [UInt8] { staged.record }
 
     /// None: the bytes of a file can change under us, so the runner reads them again.
     var confirmed: [PartReceipt] { [] }
+
+    /// A store without room is met before the bytes are fetched, and not filled to its brim by what does not fit. A small
+    /// file is written at once.
+    func prepare() async throws {
+        guard let size = plan.size, size > 1 << 20 else { return }
+        do {
+            try staged.reserve(size)
+        } catch {
+            if !isResumed { discard() }
+            throw noRoom(error)
+        }
+    }
 
     func write(_ chunk: Chunk, at offset: UInt64) async throws {
         guard case .writing = phase.withLock({ $0 }) else {

@@ -77,37 +77,19 @@ final class CASTarget: SinkTarget {
         let place = try place()
         let writer = try place.share.writer()
         do throws(SluiceError) {
-            let staged = try staged(plan, writer)
-            return CASSession(target: self, place: place, writer: writer, staged: staged, plan: plan)
+            if let record = plan.resume, let taken = try writer.takeUp(record) {
+                return CASSession(self, place, writer, taken, plan, isResumed: true)
+            }
+            let made: StagedBlob
+            if let digest = plan.expected {
+                made = try writer.stage(for: digest)
+            } else {
+                made = try writer.stage()
+            }
+            return CASSession(self, place, writer, made, plan)
         } catch {
             throw place.share.store.noRoom(error.needing(plan.size))
         }
-    }
-
-    private func staged(_ plan: WritePlan, _ writer: StoreWriter) throws(SluiceError) -> StagedBlob {
-        if let record = plan.resume, let taken = try writer.takeUp(record) {
-            try reserve(taken, plan)
-            return taken
-        }
-        let made: StagedBlob
-        if let digest = plan.expected {
-            made = try writer.stage(for: digest)
-        } else {
-            made = try writer.stage()
-        }
-        do throws(SluiceError) {
-            try reserve(made, plan)
-        } catch {
-            try? made.discard()
-            throw error
-        }
-        return made
-    }
-
-    /// A store without room is met before the bytes are fetched, and not filled to its brim by what does not fit. A small
-    /// file is written at once.
-    private func reserve(_ staged: StagedBlob, _ plan: WritePlan) throws(SluiceError) {
-        if let size = plan.size, size > 1 << 20 { try staged.reserve(size) }
     }
 
     func beginSharing(_ source: any SourceObject, _ plan: WritePlan) async throws -> (any SinkSession)? {
@@ -119,14 +101,24 @@ final class CASTarget: SinkTarget {
             let device = place.share.store.device
             guard try place.share.clones.mayClone(original, to: device) else { return nil }
             let staged = try writer.stage()
-            let session = CASSession(target: self, place: place, writer: writer, staged: staged, plan: plan)
-            if try staged.clone(original) { return session }
-            try staged.discard()
+            if try clone(original, into: staged) { return CASSession(self, place, writer, staged, plan) }
             try place.share.clones.refuse(original, to: device)
             return nil
         } catch let failure as SystemFailure {
             throw SluiceError(failure, "clone \(source.location)", object: location)
         }
+    }
+
+    /// Of what was not cloned nothing is left.
+    private func clone(_ original: OwnedDescriptor, into staged: StagedBlob) throws -> Bool {
+        do {
+            if try staged.clone(original) { return true }
+        } catch {
+            try? staged.discard()
+            throw error
+        }
+        try staged.discard()
+        return false
     }
 
     // MARK: - Looking

@@ -14,12 +14,14 @@ final class FileSession: SinkSession {
     private let target: FileTarget
     private let temporary: FileTemporary
     private let plan: WritePlan
+    private let isResumed: Bool
     private let phase = Mutex(Phase.writing)
 
-    init(target: FileTarget, temporary: FileTemporary, plan: WritePlan) {
+    init(target: FileTarget, temporary: FileTemporary, plan: WritePlan, isResumed: Bool = false) {
         self.target = target
         self.temporary = temporary
         self.plan = plan
+        self.isResumed = isResumed
     }
 
     var record: [UInt8] { temporary.record }
@@ -28,6 +30,19 @@ final class FileSession: SinkSession {
     var confirmed: [PartReceipt] { [] }
 
     // MARK: - Bytes
+
+    /// Reserves room: a full disk is met before the bytes are fetched, and only once the journal knows what takes it.
+    func prepare() async throws {
+        // A small file is written at once; reserving would only cost a call.
+        guard let size = plan.size, size > 1 << 20 else { return }
+        do {
+            try temporary.file.reserve(size)
+        } catch {
+            // A fresh temporary holds nothing of worth; one that is resumed is kept for the next attempt.
+            if !isResumed { discard() }
+            throw SluiceError(error, "reserve room for the file", object: target.location).needing(plan.size)
+        }
+    }
 
     func write(_ chunk: Chunk, at offset: UInt64) async throws {
         guard case .writing = phase.withLock({ $0 }) else {

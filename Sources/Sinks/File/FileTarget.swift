@@ -72,6 +72,7 @@ package struct FileTarget: SinkTarget {
         )
         let session = try start(plan)
         do {
+            try await session.prepare()
             guard try session.copy(from: original, size: stored.size, digest: digest) else {
                 await session.abort()
                 return nil
@@ -143,26 +144,14 @@ package struct FileTarget: SinkTarget {
     private func start(_ plan: WritePlan) throws(SluiceError) -> FileSession {
         let directory = try root.made(name.directories)
         _ = try occupant(in: directory)
-        let temporary: FileTemporary
-        var isNew = false
         do {
             if let record = plan.resume, let old = try FileTemporary.reopen(record, size: plan.size, in: directory) {
-                temporary = old
-            } else {
-                temporary = try FileTemporary.create(for: name.base, in: directory)
-                isNew = true
+                return FileSession(target: self, temporary: old, plan: plan, isResumed: true)
             }
+            let made = try FileTemporary.create(for: name.base, in: directory)
+            return FileSession(target: self, temporary: made, plan: plan)
         } catch {
             throw SluiceError(error, "make a temporary file", object: location).needing(plan.size)
         }
-        do {
-            // A small file is written at once; reserving would only cost a call.
-            if let size = plan.size, size > 1 << 20 { try temporary.file.reserve(size) }
-        } catch {
-            // A fresh temporary holds nothing of worth; one that is resumed is kept for the next attempt.
-            if isNew { try? temporary.remove() }
-            throw SluiceError(error, "reserve room for the file", object: location).needing(plan.size)
-        }
-        return FileSession(target: self, temporary: temporary, plan: plan)
     }
 }
