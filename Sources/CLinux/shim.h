@@ -52,6 +52,11 @@ static inline int sluice_write_back_status(int descriptor) {
     return (int)syscall(SYS_sync_file_range, descriptor, (int64_t)0, (int64_t)0, 1);
 }
 
+// SYNC_FILE_RANGE_WRITE is 2 (linux/fs.h): begins to write what is dirty and not on its way, and waits for none of it.
+static inline int sluice_start_write_back(int descriptor) {
+    return (int)syscall(SYS_sync_file_range, descriptor, (int64_t)0, (int64_t)0, 2);
+}
+
 // FALLOC_FL_KEEP_SIZE is 1 (linux/falloc.h): space is reserved, the length stays what was written.
 static inline int sluice_reserve(int descriptor, int64_t count) {
     return (int)syscall(SYS_fallocate, descriptor, 1, (int64_t)0, count);

@@ -9,7 +9,7 @@ extension TransportError {
         let text: String
         /// `errno` of the failed connect, 0 if there is none.
         let systemError: Int32
-        /// Whether the connection had served an earlier request, and no byte of an answer came.
+        /// Whether the connection had served an earlier request, and no head of an answer came.
         let wasStale: Bool
         /// Whether the request had been put on a connection.
         let hadBegun: Bool
@@ -22,9 +22,10 @@ extension TransportError {
     /// The one place where libcurl's codes become ours.
     init(_ failure: CurlFailure, target: HTTPURL) {
         var code = TransportError.table[failure.code.rawValue] ?? .other
-        if failure.wasStale, code == .connectionLost { code = .staleConnection }
         // CURLE_UNSUPPORTED_PROTOCOL is both a scheme that is not allowed and a peer that does not speak HTTP/1.
         if failure.code == CURLE_UNSUPPORTED_PROTOCOL, failure.hadBegun { code = .protocolViolation }
+        // Instead of an answer, what the one before it had too much is no better than nothing.
+        if failure.wasStale, [.connectionLost, .protocolViolation].contains(code) { code = .staleConnection }
         if failure.code == CURLE_OPERATION_TIMEDOUT, failure.text.hasPrefix("Resolving") { code = .resolverFailed }
         if code == .tlsFailed, TransportError.refusals.contains(where: failure.text.contains) { code = .tlsRefused }
         if failure.proxyFailed { code = failure.proxyStatus == 407 ? .proxyUnauthorised : .proxyFailed }

@@ -29,6 +29,15 @@ import Testing
         #expect(try fixture.paths() == [path, "sluice-store.json"])
     }
 
+    @Test func `a large blob is on its way to the disk before its sync`() throws {
+        let staged = try writer.stage()
+        let text = String(repeating: "x", count: BufferPool.chunkCapacity)
+        let chunk = Chunk.chunks(of: Array(text.utf8), from: fixture.pool)[0]
+        let chunks = 2 * WriteBackPace.step / chunk.count
+        for index in 0..<chunks { try staged.write(chunk, at: UInt64(index * chunk.count)) }
+        #expect(fixture.operations.writeBacks == 2)
+    }
+
     @Test func `invariant 3: a blob that is there keeps its inode, and the copy is dropped`() throws {
         try writer.put("one", pool: fixture.pool)
         let inode = try fixture.inode(fixture.blobs()[0])

@@ -54,6 +54,7 @@ final class ScriptedOperations: StoreOperations {
         var calls: [Call] = []
         var count = 0
         var isStopped = false
+        var writeBacks = 0
         /// The store's; the first that is opened.
         var root: LocalPath?
         var paths: [UInt64: String] = [:]
@@ -194,6 +195,10 @@ final class ScriptedOperations: StoreOperations {
         }
         stamp(file, bytes: true)
     }
+
+    /// Counted only: no test here waits for the disk.
+    func startWriteBack(of file: OwnedDescriptor) { state.withLock { $0.writeBacks += 1 } }
+    var writeBacks: Int { state.withLock { $0.writeBacks } }
 
     func reserve(_ size: UInt64, for file: OwnedDescriptor) throws(SystemFailure) {
         try run(Call(kind: .reserve, inode: inode(file))) { () throws(SystemFailure) in

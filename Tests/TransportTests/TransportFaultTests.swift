@@ -167,6 +167,19 @@ struct TransportFaultTests {
         }
     }
 
+    @Test("what is no answer on a kept connection is what an earlier answer had too much: the connection is stale")
+    func excess() async throws {
+        let fixture = TransportFixture { index, _ in
+            index == 1 ? Answer(.text(String(repeating: "x", count: 70_000))) : .ok()
+        }
+        defer { fixture.stop() }
+        _ = try await fixture.transport.send(fixture.request()).collect(limit: 10)
+        let code = try await code { _ = try await fixture.transport.send(fixture.request()).collect(limit: 10) }
+        #expect(code == .staleConnection)
+        _ = try await fixture.transport.send(fixture.request()).collect(limit: 10)
+        #expect(fixture.server.connectionCount == 2)
+    }
+
     @Test("an early refusal stops the upload", arguments: [307, 403, 503])
     func earlyAnswer(status: Int) async throws {
         let answer = Answer(

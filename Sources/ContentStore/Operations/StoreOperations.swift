@@ -41,6 +41,8 @@ package protocol StoreOperations: Sendable {
     /// Sets the mtime to the server's present: `UTIME_NOW` travels as "set to server time".
     func touch(_ file: OwnedDescriptor) throws(SystemFailure)
 
+    /// Begins to write out what a file got so far, and tells nothing.
+    func startWriteBack(of file: OwnedDescriptor)
     /// fsync(2) of a file.
     func sync(_ file: OwnedDescriptor) throws(SystemFailure)
     /// What close(2) would report: on a network file system it writes back, and tells if that failed.

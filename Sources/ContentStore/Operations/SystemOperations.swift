@@ -78,6 +78,8 @@ package struct SystemOperations: StoreOperations {
 
     package func reserve(_ size: UInt64, for file: OwnedDescriptor) throws(SystemFailure) { try file.reserve(size) }
 
+    package func startWriteBack(of file: OwnedDescriptor) { file.startWriteBack() }
+
     package func clone(_ source: OwnedDescriptor, into target: OwnedDescriptor) throws(SystemFailure) {
         try SystemFailure.check("clone") { sluice_clone(target.raw, source.raw) }
     }

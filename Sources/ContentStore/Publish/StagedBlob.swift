@@ -7,6 +7,7 @@ package final class StagedBlob: Sendable {
     let entry: StoreEntry
     let file: OwnedDescriptor
     private let files: StoreFiles
+    private let pace = WriteBackPace()
 
     init(entry: StoreEntry, file: OwnedDescriptor, files: StoreFiles) {
         self.entry = entry
@@ -25,6 +26,7 @@ package final class StagedBlob: Sendable {
         } catch {
             throw SluiceError(error, "write", object: entry.path, retry: error.number == EIO ? .restart : nil)
         }
+        if pace.isDue(after: chunk.count) { files.operations.startWriteBack(of: file) }
     }
 
     /// Reserves room for all of its bytes: a full store is met before they are fetched.

@@ -15,6 +15,7 @@ final class FileSession: SinkSession {
     private let temporary: FileTemporary
     private let plan: WritePlan
     private let isResumed: Bool
+    private let pace = WriteBackPace()
     private let phase = Mutex(Phase.writing)
 
     init(target: FileTarget, temporary: FileTemporary, plan: WritePlan, isResumed: Bool = false) {
@@ -57,10 +58,15 @@ final class FileSession: SinkSession {
             )
         }
         do {
-            try chunk.withBytes { (bytes) throws(SystemFailure) in try temporary.file.write(bytes, at: offset) }
+            try put(chunk, at: offset)
         } catch {
             throw writeError(error)
         }
+    }
+
+    private func put(_ chunk: Chunk, at offset: UInt64) throws(SystemFailure) {
+        try chunk.withBytes { (bytes) throws(SystemFailure) in try temporary.file.write(bytes, at: offset) }
+        if pace.isDue(after: chunk.count) { target.group.calls.startWriteBack(temporary.file) }
     }
 
     func readBack(_ range: ByteRange, pool: BufferPool) async throws -> Chunk {
@@ -86,7 +92,7 @@ final class FileSession: SinkSession {
                 let chunk = try FileContent.read(original, at: offset, limit: .max, pool: pool)
                 if chunk.count == 0 { return false }
                 running.update(chunk)
-                try chunk.withBytes { (bytes) throws(SystemFailure) in try temporary.file.write(bytes, at: offset) }
+                try put(chunk, at: offset)
                 offset += UInt64(chunk.count)
             }
             return running.finish() == digest

@@ -28,6 +28,8 @@ package struct SyncCalls: Sendable {
     package var writeBackStatus: Call = { file throws(SystemFailure) in
         try SystemFailure.check("sync_file_range") { sluice_write_back_status(file.raw) }
     }
+    /// Begins to write out what a file got so far.
+    package var startWriteBack: @Sendable (OwnedDescriptor) -> Void = { $0.startWriteBack() }
     package var directory: Call = { directory throws(SystemFailure) in
         do throws(SystemFailure) {
             try SystemFailure.check("fsync") { fsync(directory.raw) }

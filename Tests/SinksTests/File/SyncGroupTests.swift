@@ -77,6 +77,28 @@ import Testing
         #expect(error.retry == .restart && error.message.contains("name"))
     }
 
+    @Test func `a large file is on its way to the disk before its end, a small one waits for its sync`() async throws {
+        let begun = Atomic(0)
+        var calls = SyncCalls()
+        calls.startWriteBack = { _ in begun.add(1, ordering: .relaxed) }
+        let sink = try harness.fileSink(calls: calls)
+        let step = WriteBackPace.step
+        let size = 2 * step + 1
+        let info = ObjectInfo(size: UInt64(size), pin: .weak(size: nil, modified: nil), supportsRanges: true)
+        let target = try sink.target(ObjectKey("large"))
+        let session = try await target.begin(WritePlan(size: UInt64(size), partSize: 1 << 20, info: info))
+        var offset = 0
+        // From the end: several lanes write a file in no order.
+        for chunk in Chunk.chunks(of: SampleBytes.make(size), from: BufferPool()).reversed() {
+            try await session.write(chunk, at: UInt64(size - offset - chunk.count))
+            offset += chunk.count
+        }
+        try await commit(session, size)
+        #expect(begun.load(ordering: .relaxed) == 2 && sink.group.counters.counts.files == 1)
+        _ = try await begin(sink, "small", 1 << 20)
+        #expect(begun.load(ordering: .relaxed) == 2)
+    }
+
     // MARK: - Steps
 
     /// Commits files of 1, 2, 3, … bytes; the first one's sync lasts until all others wait.
