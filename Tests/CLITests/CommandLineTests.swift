@@ -112,7 +112,7 @@ struct CommandLineTests {
         if limit > 30 { #expect(24 + budget.sockets + budget.transfers * (2 + budget.lanes) <= limit) }
         #expect(budget.shortTransfers == budget.transfers, "what the user asks for is a limit")
         let usual = DescriptorBudget(limit: UInt64(limit), lanes: lanes, transfers: nil)
-        if limit > 5000 { #expect(usual.transfers == 4 && usual.shortTransfers == 64) }
+        if limit > 5000 { #expect(usual.transfers == 4 && usual.shortTransfers == 256) }
         if limit > 30 { #expect(24 + usual.sockets + usual.shortTransfers * (2 + usual.lanes) <= limit) }
     }
 

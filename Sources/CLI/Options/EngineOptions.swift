@@ -9,7 +9,7 @@ struct EngineOptions: ParsableArguments {
     @Option(
         help: .init(
             "Objects at a time.",
-            discussion: "Default: 4, and up to 64 while objects are small.",
+            discussion: "Default: 4, and up to 256 while objects are small.",
             valueName: "n"
         )
     )

@@ -8,8 +8,9 @@ struct DescriptorBudget: Hashable, Sendable {
     private static let reserved = 24
     /// A directory and a temporary file.
     private static let perTransfer = 2
-    /// Objects at a time, if the user does not say; and while they are small.
-    private static let (usual, mostShort) = (4, 64)
+    /// Objects at a time, if the user does not say; and while they are small: what the rounds of a store and of the state
+    /// file cost is shared by those that run side by side (docs/performance.md).
+    private static let (usual, mostShort) = (4, 256)
 
     /// Sockets of one transport.
     let sockets: Int

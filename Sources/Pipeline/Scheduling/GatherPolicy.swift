@@ -7,9 +7,9 @@
 public struct GatherPolicy: Sendable {
     /// The silence after which nobody comes any more: far below what a sync costs on a disk.
     package static let patience = Duration.milliseconds(2)
-    /// As many as are waited for. Half of the transfers that may run side by side (`Slots`): while one half waits for a
-    /// round, the other goes on.
-    public static let most = 32
+    /// As many as are waited for. A quarter of the transfers that may run side by side (`Slots`): while some wait for a
+    /// round, the others go on.
+    public static let most = 64
     /// Rounds between two vain tries to gather more.
     private static let longestPause = 16
 

@@ -17,6 +17,8 @@ public final class HostBook: Sendable {
     }
 
     private let hosts = Mutex<[String: Host]>([:])
+    /// How many hosts are in trouble: mostly none, and then thousands of short steps need no lock.
+    private let troubled = Atomic(0)
     private let connectionLimits = Mutex<[String: ConnectionLimit]>([:])
     private let time: any TimeSource
     private let policy: RetryPolicy
@@ -45,7 +47,10 @@ public final class HostBook: Sendable {
         while let wait = waitTime(host) { try await time.sleep(for: wait) }
     }
 
+    private var isAnyTroubled: Bool { troubled.load(ordering: .relaxed) > 0 }
+
     private func waitTime(_ host: String) -> Duration? {
+        guard isAnyTroubled else { return nil }
         let now = time.now()
         return hosts.withLock { hosts in
             guard var entry = hosts[host] else { return nil }
@@ -60,6 +65,7 @@ public final class HostBook: Sendable {
 
     /// What is left of the pause that the host asked for; nil if it asked for none.
     func pause(of host: String) -> Duration? {
+        guard isAnyTroubled else { return nil }
         let now = time.now()
         return hosts.withLock { hosts in
             hosts[host].flatMap { $0.askedUntil > now ? $0.askedUntil - now : nil }
@@ -74,12 +80,14 @@ public final class HostBook: Sendable {
 
     /// The host answered as it should. A pause that it asked for meanwhile, of somebody else, holds all the same.
     public func succeeded(_ host: String) {
+        guard isAnyTroubled else { return }
         let now = time.now()
         hosts.withLock { hosts in
             let isPaused = hosts[host].map { $0.blockedUntil > now } ?? false
             hosts[host] = isPaused ? hosts[host] : nil
             hosts[host]?.failures = 0
             hosts[host]?.probing = false
+            troubled.store(hosts.count, ordering: .relaxed)
         }
     }
 
@@ -129,6 +137,7 @@ public final class HostBook: Sendable {
             case .immediately, .after: break
             }
             hosts[host] = entry
+            troubled.store(hosts.count, ordering: .relaxed)
         }
         return decision
     }

@@ -181,10 +181,8 @@ public final class Worker: Sendable {
         let now = resources.time.now()
         return state.withLock { state in
             guard !state.stopping else { return nil }
-            let perHost = configuration.perHost ?? .max
-            let hosts = Worker.load(state.running.values.map(\.claim))
             // In order: a long one that must wait is not overtaken for ever by the short ones behind it.
-            guard let index = state.ready.firstIndex(where: { hosts[$0.request.host, default: 0] < perHost }),
+            guard let index = firstOfFreeHost(state),
                 state.slots.mayStart(
                     size: state.ready[index].request.size,
                     beside: state.running.count,
@@ -199,6 +197,12 @@ public final class Worker: Sendable {
             state.ready.removeAll(where: isSibling)
             return [first] + siblings
         }
+    }
+
+    private func firstOfFreeHost(_ state: State) -> Int? {
+        guard let perHost = configuration.perHost else { return state.ready.indices.first }
+        let hosts = Worker.load(state.running.values.map(\.claim))
+        return state.ready.firstIndex { hosts[$0.request.host, default: 0] < perHost }
     }
 
     /// How many reads of each host there are: siblings share theirs.
