@@ -4,6 +4,7 @@ Every port is given, because a default one kills a second instance at start: eac
 and the Iceberg and Lance gateways are switched off with port 0.
 """
 
+import glob
 import json
 import os
 import shutil
@@ -28,6 +29,7 @@ class Weed:
         self.directory = directory or tempfile.mkdtemp(prefix="sluice-weed-")
         self.die_with_parent = die_with_parent
         self.child = None
+        self.ports = []
 
     def start(self):
         data = os.path.join(self.directory, "data")
@@ -35,7 +37,7 @@ class Weed:
         config = os.path.join(self.directory, "s3.json")
         with open(config, "w", encoding="utf-8") as file:
             json.dump(IDENTITY, file)
-        master, volume, filer, s3, admin = free_ports(5, twin=10_000)
+        self.ports = master, volume, filer, s3, admin = free_ports(5, twin=10_000)
         self.child = Child([
             venv_tool("weed"), "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={data}",
             f"-master.port={master}", f"-master.port.grpc={master + 10_000}",
@@ -44,7 +46,9 @@ class Weed:
             "-s3", f"-s3.port={s3}", f"-s3.port.grpc={s3 + 10_000}", f"-s3.config={config}",
             "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumeSizeLimitMB=1024",
             "-master.telemetry=false",
-        ], os.path.join(self.directory, "weed.log"), self.die_with_parent, cwd=self.directory)
+        ], os.path.join(self.directory, "weed.log"), self.die_with_parent, cwd=self.directory,
+            # Its own logs go there.
+            env={**os.environ, "TMPDIR": self.directory})
         self.endpoint = S3Endpoint("weed", f"http://127.0.0.1:{s3}", region=REGION)
         wait_until(lambda: answers(self.endpoint.url + "/"), "weed S3", 60, self.child)
         # The gateway answers before a volume can be allocated: a bucket and an object prove the way through.
@@ -66,6 +70,10 @@ class Weed:
         if self.child:
             # A clean end takes it 5 s; the data of a temporary directory needs none.
             self.child.stop(0.2 if self.own_directory else 10)
+        # It makes these wherever TMPDIR points, and does not remove them when it is killed.
+        for port in self.ports:
+            for path in glob.glob(f"/tmp/seaweedfs-*-{port}.sock") + glob.glob(f"/tmp/seaweedfs-*-{port + 10_000}.sock"):
+                os.unlink(path)
         if self.own_directory:
             shutil.rmtree(self.directory, ignore_errors=True)
 
