@@ -152,9 +152,9 @@ COLLECTIONS = [
     _value("gc: the mtime is the age", f"{STORE}/Writers/StoreTime.swift", "max(status.modified, status.changed)",
            "status.modified", "CollectionPlanTests|CollectionReadingTests"),
     _value("gc: the local clock is the present", f"{STORE}/Collect/Collector.swift",
-           "store.clock(probingIn: writer?.staging).skew()",
-           "ClockSkew(server: store.clock(probingIn: writer?.staging).skew().local, "
-           "local: store.clock(probingIn: writer?.staging).skew().local)", "CollectorTests",
+           "(writer?.clock ?? store.clock()).skew()",
+           "ClockSkew(server: (writer?.clock ?? store.clock()).skew().local, "
+           "local: (writer?.clock ?? store.clock()).skew().local)", "CollectorTests",
            before="let skew = try "),
     _value("now: the local clock is the present", f"{STORE}/Writers/StoreClock.swift", 
            "StoreTime(modified: try files.operations.status(of: file))",

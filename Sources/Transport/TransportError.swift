@@ -20,7 +20,8 @@ public struct TransportError: Error, Sendable, CustomStringConvertible {
         case proxyFailed
         /// The connection ended or was reset in mid-exchange.
         case connectionLost
-        /// A kept-alive connection was closed before the first byte of the answer: one free replay.
+        /// A kept-alive connection was closed before the first byte of the answer, or something else stood there: one free
+        /// replay.
         case staleConnection
         /// Fewer body bytes than announced, or no last chunk.
         case bodyTruncated

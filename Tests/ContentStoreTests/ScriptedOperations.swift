@@ -7,7 +7,8 @@ import Synchronization
 /// What the store asked of the file system.
 struct Call: Hashable, Sendable {
     enum Kind: String, Hashable, Sendable, CaseIterable {
-        case openRoot, makeRoot, openDirectory, open, create, makeDirectory, names, status, statusOfFile, read, write
+        case openRoot, makeRoot, openDirectory, open, reopen, create, makeDirectory, names, status, statusOfFile, read,
+            write
         case reserve, clone, setMode, touch, sync, flush, syncDirectory, link, renameWithoutReplacing, rename, unlink
         case removeDirectory, openDirect, dropCache
 
@@ -147,7 +148,7 @@ final class ScriptedOperations: StoreOperations {
     }
 
     func reopen(_ name: StoreName, in directory: OwnedDescriptor) throws(SystemFailure) -> OwnedDescriptor {
-        try run(Call(kind: .open, path: path(name, directory))) { () throws(SystemFailure) in
+        try run(Call(kind: .reopen, path: path(name, directory))) { () throws(SystemFailure) in
             try base.reopen(name, in: directory)
         }
     }

@@ -304,4 +304,41 @@ import Testing
         #expect(try taken.read(at: 0, limit: 10, pool: fixture.pool).count == 4)
         #expect(try fixture.paths().filter { $0.hasSuffix(".part") }.allSatisfy { $0.hasPrefix("tmp/\(other.id)/") })
     }
+
+    /// Tests may run as root, whom no mode stops.
+    private func refuseReadOnly() {
+        fixture.operations.spoil { [path = fixture.path] call, _ in
+            guard call.kind == .reopen, let status = try? FileStatus(Array("\(path)/\(call.path)".utf8)) else {
+                return nil
+            }
+            return status.permissions & 0o200 == 0 ? .fail(EACCES) : nil
+        }
+    }
+
+    @Test(arguments: [1, 2])
+    func `what a writer had proven when it died is taken up, and what it had linked loses its other name`(links: Int)
+        throws
+    {
+        let dead = try share.writer()
+        let staged = try dead.stage(for: SHA256.hash("whole"))
+        for chunk in Chunk.chunks(of: Array("whole".utf8), from: fixture.pool) { try staged.write(chunk, at: 0) }
+        let part = try #require(try fixture.paths().first { $0.hasSuffix(".part") })
+        #expect(chmod("\(fixture.path)/\(part)", 0o444) == 0)
+        if links == 2 {
+            #expect(mkdir("\(fixture.path)/blobs/sha256/xx", 0o755) == 0)
+            #expect(link("\(fixture.path)/\(part)", "\(fixture.path)/blobs/sha256/xx/blob") == 0)
+        }
+        let path = "leases/\(dead.id).json"
+        let lease = String(decoding: try #require(try fixture.directory.read("store/\(path)".utf8)), as: UTF8.self)
+        try fixture.write(path, lease.replacing("\"pid\":\(getpid())", with: "\"pid\":4194305"))
+        let other = try StoreWriter(ContentStore.open(fixture.path, fixture.context), tool: "other")
+        refuseReadOnly()
+        let taken = try other.takeUp(staged.record)
+        #expect((taken != nil) == (links == 1))
+        #expect(try taken?.read(at: 0, limit: 10, pool: fixture.pool).count ?? 5 == 5)
+        #expect(try fixture.paths().count { $0.hasSuffix(".part") } == (links == 1 ? 1 : 0))
+        if links == 2 {
+            #expect(try FileStatus(Array("\(fixture.path)/blobs/sha256/xx/blob".utf8)).permissions == 0o444)
+        }
+    }
 }

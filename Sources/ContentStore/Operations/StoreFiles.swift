@@ -323,6 +323,8 @@ struct StoreModes: Sendable {
     /// Nil: what mkdir(2) gave.
     let directory: UInt32?
     let record: UInt32
+    /// What is on its way is its writer's alone.
+    static let staged: UInt32 = 0o600
     /// Nobody writes to a blob.
     let blob: UInt32 = 0o444
 

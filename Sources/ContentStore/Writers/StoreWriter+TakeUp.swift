@@ -30,7 +30,7 @@ extension StoreWriter {
             // Another process was first, or our own rename's reply was lost.
             guard error.number == ENOENT else { throw SluiceError(error, "take up", object: mine.path) }
         }
-        return try reopen(mine)
+        return try reopen(mine, isAbandoned: true)
     }
 
     /// Gives the lease back unless there are partials of use to a later process; they and the lease stay then, until the
@@ -47,20 +47,29 @@ extension StoreWriter {
         if !keeps { try end() }
     }
 
-    private func reopen(_ entry: StoreEntry) throws(SluiceError) -> StagedBlob? {
+    /// - Parameter isAbandoned: nobody can publish it any more.
+    private func reopen(_ entry: StoreEntry, isAbandoned: Bool = false) throws(SluiceError) -> StagedBlob? {
+        let directory = entry.directory.descriptor
         do throws(SystemFailure) {
-            let file = try files.operations.reopen(entry.name, in: entry.directory.descriptor)
             // Two names: it was published by link(2) and only the unlink was lost. Writing to it would change the blob.
-            guard try files.operations.status(of: file).links == 1 else {
+            guard try files.operations.status(entry.name, in: directory).links == 1 else {
                 try files.operations.unlink(entry)
                 return nil
             }
+            if isAbandoned { makeWritable(entry) }
+            let file = try files.operations.reopen(entry.name, in: directory)
             return StagedBlob(entry: entry, file: file, files: files)
         } catch {
-            // A proven file is read-only: it may be published at any moment.
+            // One of this process may be published at any moment, and one of another user stays his.
             if [ENOENT, EACCES, ESTALE].contains(error.number) { return nil }
             throw SluiceError(error, "take up", object: entry.path)
         }
+    }
+
+    /// It may have been proven, and so read-only, when its writer died. Where that fails, the opening for writing tells.
+    private func makeWritable(_ entry: StoreEntry) {
+        guard let (file, _) = try? files.open(entry) else { return }
+        try? files.setMode(StoreModes.staged, of: file, entry.path)
     }
 
     private func isOver(_ owner: StoreName) throws(SluiceError) -> Bool {

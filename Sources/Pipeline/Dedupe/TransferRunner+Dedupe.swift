@@ -21,7 +21,7 @@ extension TransferRunner {
         if target.knowsContent { return nil }
         // What is renewed is fetched: another copy may be as damaged as this one, and a server would not tell.
         let older = claim.request.overwrite == .renew ? [] : try await journal.stored(expected)
-        for known in (fresh.map { [$0] } ?? []) + older
+        for known in (fresh.map { [$0] } ?? []) + older.filter({ $0.location != fresh?.location })
         where known.location != target.location && known.size == opened.info.size ?? known.size {
             do {
                 guard
@@ -43,7 +43,8 @@ extension TransferRunner {
                     note: "same content as \(Redact.location(known.location)), not fetched again"
                 )
             } catch let error as SluiceError where error.code != .exists && error.retry != .park {
-                continue
+                // The sink's own trouble with what it has just stored: a fetch would meet it, too.
+                if known == fresh, error.retry.isAnotherTry { throw error }
             }
         }
         return nil

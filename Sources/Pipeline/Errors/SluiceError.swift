@@ -27,6 +27,14 @@ public struct SluiceError: Error, Sendable, CustomStringConvertible {
         case restart
         /// Not before a person has acted: space, credentials, consent.
         case park
+
+        /// Whether the same step is taken again, with all that it has so far.
+        package var isAnotherTry: Bool {
+            switch self {
+            case .immediately, .backoff, .after: true
+            case .never, .restart, .park: false
+            }
+        }
     }
 
     /// What kind of failure.

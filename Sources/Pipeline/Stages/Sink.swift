@@ -212,8 +212,9 @@ public protocol SinkSession: Sendable {
     /// runner re-reads the bytes itself).
     var confirmed: [PartReceipt] { get async }
 
-    /// The first side effect at the sink (an upload is created), after `record` was saved and before any write.
-    /// Called once; `record` may change by it and is saved again. Nothing to do for most.
+    /// What must not be done before the journal has `record`: an upload is created, room is reserved. Before any write of
+    /// an object that is not held whole; called again after a failure that another try may mend. `record` may change by
+    /// it and is saved again.
     func prepare() async throws
 
     /// Positioned sinks: writes a chunk at an offset.

@@ -175,7 +175,8 @@ final class PartMover: Sendable {
             object: context.source.location,
             progress: { board.withLock { $0.remainder(of: segment).lower } },
             mayGiveUpSlot: { [connections] in connections.isIdle },
-            onFailure: { if $0.code == .throttled || $0.code == .network { lanes.backOff() } },
+            // A connection that was stale says nothing of how many the host bears.
+            onFailure: { if $0.retry != .immediately, [.throttled, .network].contains($0.code) { lanes.backOff() } },
             {
                 while true {
                     let rest = board.withLock { $0.remainder(of: segment) }

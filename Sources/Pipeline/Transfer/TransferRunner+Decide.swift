@@ -184,7 +184,7 @@ extension TransferRunner {
             try await target.holds(digest, in: there, pool: resources.pool) == true
         else { return nil }
         // Its temporary name may be there too: link(2) and unlink(2) are two steps.
-        try await discard(snapshot, info)
+        await discard(snapshot, info)
         return there
     }
 
@@ -248,7 +248,7 @@ extension TransferRunner {
             if mayBeForeign { alternating?.noteForeignBytes() }
             return snapshot
         }
-        try await discard(snapshot, info)
+        await discard(snapshot, info)
         if snapshot.pin != info.pin || snapshot.size != info.size {
             resources.events.publish(
                 .warning("\(source.location): was \(snapshot.pin), is \(info.pin) now; starting over"),
@@ -259,12 +259,12 @@ extension TransferRunner {
         return nil
     }
 
-    /// Removes what an earlier attempt left at the sink: nothing goes on from it.
-    func discard(_ earlier: JournalSnapshot?, _ info: ObjectInfo) async throws {
+    /// Removes what an earlier attempt left at the sink: nothing goes on from it. What cannot be removed is found by
+    /// `cleanup`.
+    func discard(_ earlier: JournalSnapshot?, _ info: ObjectInfo) async {
         // Read again for its fence: what another worker goes on from is not ours to remove.
-        guard let record = earlier?.session, let earlier, try await journal.snapshot()?.session == record else {
-            return
-        }
+        guard let earlier, let record = earlier.session, let now = try? await journal.snapshot(), now.session == record
+        else { return }
         let plan = WritePlan(size: earlier.size, partSize: earlier.partSize, info: info, resume: record)
         await (try? target.begin(plan))?.abort()
     }

@@ -122,26 +122,26 @@ public struct TransferRunner: Sendable {
         }
         let decision = try await decide(existing, info, expected)
         if case .settled(let outcome) = decision {
-            try await discard(snapshot, info)
+            member?.standAside()
+            await discard(snapshot, info)
             return outcome
         }
         guard case .write(let replaces) = decision else { preconditionFailure("a decision is one of two") }
 
         guard let expected else {
             if let outcome = try await link(opened, nil, replaces) {
-                try await discard(snapshot, info)
+                await discard(snapshot, info)
                 return outcome
             }
             return try await move(opened, snapshot, capabilities, expected: nil, replaces: replaces)
         }
-        return try await oncePerDigest(expected, willWait: { willWait(opened) }) { fresh in
+        var isFound = false
+        let outcome = try await oncePerDigest(expected, willWait: { willWait(opened) }) { fresh in
             do {
                 var found = try await link(opened, expected, replaces)
                 if found == nil { found = try await takeStored(opened, expected, fresh) }
-                if let found {
-                    try await discard(snapshot, info)
-                    return found
-                }
+                isFound = found != nil
+                if let found { return found }
                 return try await move(opened, snapshot, capabilities, expected: expected, replaces: replaces)
             } catch {
                 // Whoever waits for it may fare better; a later try asks anew.
@@ -149,6 +149,8 @@ public struct TransferRunner: Sendable {
                 throw error
             }
         }
+        if isFound { await discard(snapshot, info) }
+        return outcome
     }
 
     /// Before a wait for what somebody else stores: who stores it may need what this one holds, and so may its siblings.

@@ -47,7 +47,7 @@ final class CASSession: SinkSession {
         do {
             try staged.reserve(size)
         } catch {
-            if !isResumed { discard() }
+            if !isResumed, !error.retry.isAnotherTry { discard() }
             throw noRoom(error)
         }
     }

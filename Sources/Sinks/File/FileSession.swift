@@ -37,11 +37,12 @@ final class FileSession: SinkSession {
         // A small file is written at once; reserving would only cost a call.
         guard let size = plan.size, size > 1 << 20 else { return }
         do {
-            try temporary.file.reserve(size)
+            try target.group.calls.reserve(temporary.file, size)
         } catch {
+            let error = SluiceError(error, "reserve room for the file", object: target.location).needing(plan.size)
             // A fresh temporary holds nothing of worth; one that is resumed is kept for the next attempt.
-            if !isResumed { discard() }
-            throw SluiceError(error, "reserve room for the file", object: target.location).needing(plan.size)
+            if !isResumed, !error.retry.isAnotherTry { discard() }
+            throw error
         }
     }
 

@@ -98,9 +98,7 @@ package struct FileTarget: SinkTarget {
             let device = try directory.status().device
             guard try group.clones.mayClone(original, to: device) else { return nil }
             let temporary = try FileTemporary.create(for: name.base, in: directory)
-            let session = FileSession(target: self, temporary: temporary, plan: plan)
-            if try temporary.file.clone(from: original) { return session }
-            await session.abort()
+            if try temporary.clone(original) { return FileSession(target: self, temporary: temporary, plan: plan) }
             try group.clones.refuse(original, to: device)
             return nil
         } catch {

@@ -84,6 +84,18 @@ struct FileTemporary: Sendable {
         }
     }
 
+    /// Makes it share the bytes of another file; false where the file systems cannot. Nothing is left of one that does not.
+    func clone(_ original: OwnedDescriptor) throws(SystemFailure) -> Bool {
+        do throws(SystemFailure) {
+            if try file.clone(from: original) { return true }
+        } catch {
+            try? remove()
+            throw error
+        }
+        try remove()
+        return false
+    }
+
     /// Gives the file its last permissions: before the sync, so that they are as durable as the bytes.
     func setFinishedMode() throws(SystemFailure) {
         do {

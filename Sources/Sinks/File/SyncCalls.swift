@@ -13,7 +13,7 @@ package struct SyncCounts: Hashable, Sendable {
     package var directories = 0
 }
 
-/// The calls that make things durable; a test puts failing ones in their place.
+/// The calls that make room for files and make them durable; a test puts failing ones in their place.
 package struct SyncCalls: Sendable {
     package typealias Call = @Sendable (OwnedDescriptor) throws(SystemFailure) -> Void
 
@@ -27,6 +27,10 @@ package struct SyncCalls: Sendable {
     /// through `syncfs`, later ones do not say which file.
     package var writeBackStatus: Call = { file throws(SystemFailure) in
         try SystemFailure.check("sync_file_range") { sluice_write_back_status(file.raw) }
+    }
+    /// Reserves room for so many bytes.
+    package var reserve: @Sendable (OwnedDescriptor, UInt64) throws(SystemFailure) -> Void = {
+        (file, size) throws(SystemFailure) in try file.reserve(size)
     }
     /// Begins to write out what a file got so far.
     package var startWriteBack: @Sendable (OwnedDescriptor) -> Void = { $0.startWriteBack() }

@@ -99,6 +99,34 @@ import Testing
         #expect(begun.load(ordering: .relaxed) == 2)
     }
 
+    @Test(arguments: [(EBUSY, true), (ENOSPC, false)])
+    func `room that is refused for a moment is asked for again, a full disk keeps nothing`(number: Int32, stays: Bool)
+        async throws
+    {
+        let refusals = Atomic(1)
+        var calls = SyncCalls()
+        calls.reserve = { (file, size) throws(SystemFailure) in
+            if refusals.exchange(0, ordering: .relaxed) > 0 { throw SystemFailure("fallocate", number) }
+            try file.reserve(size)
+        }
+        let sink = try harness.fileSink(calls: calls)
+        let size = 2 << 20
+        let info = ObjectInfo(size: UInt64(size), pin: .weak(size: nil, modified: nil), supportsRanges: true)
+        let plan = WritePlan(size: UInt64(size), partSize: 1 << 20, info: info)
+        let session = try await sink.target(ObjectKey("k")).begin(plan)
+        let error = try #require(await #expect(throws: SluiceError.self) { try await session.prepare() })
+        #expect(error.retry.isAnotherTry == stays)
+        guard stays else {
+            #expect(try directory.files().isEmpty)
+            return
+        }
+        try await session.prepare()
+        for (index, chunk) in Chunk.chunks(of: SampleBytes.make(size), from: BufferPool()).enumerated() {
+            try await session.write(chunk, at: UInt64(index * BufferPool.chunkCapacity))
+        }
+        try await commit(session, size)
+    }
+
     // MARK: - Steps
 
     /// Commits files of 1, 2, 3, … bytes; the first one's sync lasts until all others wait.
