@@ -260,7 +260,7 @@ extension TransferRunner {
     }
 
     /// Removes what an earlier attempt left at the sink: nothing goes on from it. What cannot be removed is found by
-    /// `cleanup`.
+    /// `cleanup`, in a store by a collection.
     func discard(_ earlier: JournalSnapshot?, _ info: ObjectInfo) async {
         // Read again for its fence: what another worker goes on from is not ours to remove.
         guard let earlier, let record = earlier.session, let now = try? await journal.snapshot(), now.session == record
