@@ -75,9 +75,9 @@ enum StateFault {
     }
 
     /// The claim's fence is stale.
-    static func leased(_ transfer: TransferID) -> SluiceError {
+    static func superseded(_ transfer: TransferID) -> SluiceError {
         SluiceError(
-            .leased,
+            .superseded,
             "transfer \(transfer) is not this worker's any more: its lease ended and another took it, or it was removed"
         )
     }

@@ -174,7 +174,7 @@ final class StateJournal: TransferJournal {
             "SELECT 1 FROM transfer WHERE id = ? AND fence = ? AND owner = ? AND state = 'running'",
             [claim.id.value, claim.fence, owner]
         )
-        if row == nil { throw StateFault.leased(claim.id) }
+        if row == nil { throw StateFault.superseded(claim.id) }
     }
 
     private static func requireBegun(_ changed: Int) throws {

@@ -65,7 +65,7 @@ extension StateStore {
         let row = try db.row("SELECT state, fence FROM transfer WHERE id = ?", [claim.id.value])
         let state: String? = row?.optional("state")
         let fence: Int64? = row?.optional("fence")
-        guard state == outcome.state.rawValue, fence == claim.fence else { throw StateFault.leased(claim.id) }
+        guard state == outcome.state.rawValue, fence == claim.fence else { throw StateFault.superseded(claim.id) }
     }
 
     /// The journal stays: a later attempt, or the same command run again, goes on from it.
@@ -94,7 +94,7 @@ extension StateStore {
                     "fence": claim.fence, "owner": registry.name,
                 ]
             )
-            if changed == 0 { throw StateFault.leased(claim.id) }
+            if changed == 0 { throw StateFault.superseded(claim.id) }
             try HostHistory.failed(claim.request.host, error.code, now: now, db)
         }
     }

@@ -63,6 +63,29 @@ extension StateStore {
         }
     }
 
+    /// One page of those of `rows` that are in the queue, in order of entry.
+    package func transfers(
+        among rows: TransferIDs,
+        after: TransferID?,
+        limit: Int
+    ) async throws -> [TransferRow] {
+        let first = (after?.value ?? 0) + 1
+        return try await read { db in
+            var found: [TransferRow] = []
+            for range in rows.ranges where range.upperBound > first && found.count < limit {
+                let sql = """
+                    SELECT \(TransferRow.columns) FROM transfer
+                    WHERE id >= ? AND id < ? ORDER BY id LIMIT ?
+                    """
+                let arguments: StatementArguments = [
+                    max(first, range.lowerBound), range.upperBound, limit - found.count,
+                ]
+                found += try db.rows(sql, arguments).map { try TransferRow($0) }
+            }
+            return found
+        }
+    }
+
     /// Counts and bytes by state, of a job or of all.
     package func summary(job: JobID? = nil) async throws -> [TransferState: StateSummary] {
         try await read { db in

@@ -58,6 +58,8 @@ final class FakeSession: CommandSession {
 
     func run(job: JobID?, watch: Bool) async throws -> RunReport { RunReport(interrupted: interrupts) }
 
+    var ended: TransferIDs { TransferIDs() }
+
     func noteAdded() {}
 
     func stop() {}
@@ -80,6 +82,11 @@ final class FakeQueue: CommandQueue {
     }
 
     func fates(of transfers: [TransferID]) async throws -> [TransferID: TransferFate] { [:] }
+
+    func requests(
+        of rows: TransferIDs,
+        after: TransferID?
+    ) async throws -> [(row: TransferID, request: TransferRequest)] { [] }
 
     func isUnderWay(_ job: JobID) async throws -> Bool { false }
 

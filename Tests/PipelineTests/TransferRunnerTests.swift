@@ -320,7 +320,7 @@ import Testing
             if part == 0 { fixture.journal.takeAway() }
         }
         let source = FakeSource(TestBytes.make(4 * mebibyte), ranges: ranges)
-        #expect(await fixture.failure(source, sink)?.code == .leased)
+        #expect(await fixture.failure(source, sink)?.code == .superseded)
         #expect(sink.object() == nil && sink.commits == 0 && sink.aborts == 0)
         fixture.expectNothingHeld(source)
     }

@@ -337,9 +337,16 @@ final class FakeResolver: TransferResolver {
 
     @Test("A lease that was lost is not an end of the transfer")
     func lostLease() async throws {
-        queue.faults.add(SluiceError(.leased, "another worker has it"), to: "finish")
+        queue.faults.add(SluiceError(.superseded, "another worker has it"), to: "finish")
         add("a")
         #expect(try await worker().run(job: nil).states.isEmpty)
+    }
+
+    @Test("What somebody else holds at a source or a sink is a failure like any other, not a lost lease")
+    func heldElsewhere() async throws {
+        add("a") { _, _ in throw SluiceError(.leased, "swept", retry: .never) }
+        let summary = try await worker().run(job: nil)
+        #expect(summary.failures == [.leased: 1] && queue.count(.failed) == 1)
     }
 
     @Test("A fed queue is waited for until the feed ends")

@@ -38,7 +38,7 @@ struct CommitQueueTests {
         try await store.release(stale)
         let failures = await withTaskGroup(of: Bool.self) { group in
             for claim in claims {
-                group.addTask { await codeThrown { try await store.finish(claim, .done()) } == .leased }
+                group.addTask { await codeThrown { try await store.finish(claim, .done()) } == .superseded }
             }
             return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
         }

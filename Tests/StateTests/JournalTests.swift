@@ -148,7 +148,7 @@ struct JournalTests {
             { try await journal.willCommit(sha256: nil) },
             { try await journal.reset() },
         ]
-        for call in calls { #expect(await codeThrown(by: call) == .leased) }
+        for call in calls { #expect(await codeThrown(by: call) == .superseded) }
         let snapshot = try #require(try await store.journal(of: next).snapshot())
         #expect(snapshot.pin == pin)
         #expect(snapshot.session == nil)

@@ -56,7 +56,7 @@ struct LeaseTests {
         #expect(claim.id == lost.id)
         #expect(claim.fence == lost.fence + 1)
         #expect(claim.attempts == 0)
-        #expect(await codeThrown { try await store.finish(lost, .done()) } == .leased)
+        #expect(await codeThrown { try await store.finish(lost, .done()) } == .superseded)
     }
 
     @Test("of a process that lives hold until they end, to the millisecond")

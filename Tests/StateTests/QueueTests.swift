@@ -207,11 +207,12 @@ struct QueueTests {
         let stale = try #require(try await store.claim(1).first)
         try await store.release([stale])
         let claim = try #require(try await store.claim(1).first)
-        #expect(await codeThrown { try await store.finish(stale, .done()) } == .leased)
+        #expect(await codeThrown { try await store.finish(stale, .done()) } == .superseded)
         try await store.finish(claim, .done())
         try await store.finish(claim, .done())
         #expect(
-            await codeThrown { try await store.fail(claim, SluiceError(.network, "late"), retryAfter: nil) } == .leased
+            await codeThrown { try await store.fail(claim, SluiceError(.network, "late"), retryAfter: nil) }
+                == .superseded
         )
         let row = try #require(try await store.transfer(id))
         #expect(row.state == .done)

@@ -98,7 +98,7 @@ do {
     default: exit(2)
     }
     try store.close()
-} catch let error as SluiceError where error.code == .leased {
+} catch let error as SluiceError where error.code == .superseded {
     print(error)
     exit(3)
 } catch {

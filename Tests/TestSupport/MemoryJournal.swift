@@ -27,7 +27,7 @@ public final class MemoryJournal: TransferJournal {
     /// Dies with `kill` from now on.
     public func run(under kill: KillSwitch) { state.withLock { $0.kill = kill } }
 
-    /// Another worker claimed the transfer: every call throws `.leased`.
+    /// Another worker claimed the transfer: every call throws `.superseded`.
     public func takeAway() { state.withLock { $0.stale = true } }
 
     /// Overwrites what is in it.
@@ -46,7 +46,7 @@ public final class MemoryJournal: TransferJournal {
         let kill = state.withLock { $0.kill }
         try kill.step()
         try state.withLock { state in
-            if state.stale { throw SluiceError(.leased, "another worker has it") }
+            if state.stale { throw SluiceError(.superseded, "another worker has it") }
             state.calls.append(call)
             body(&state.saved)
         }

@@ -121,7 +121,7 @@ public final class MemoryQueue: TransferQueue {
         try faults.pass(call)
         try state.withLock { state in
             guard var row = state.rows[claim.id], row.state == .running, row.claim.fence == claim.fence else {
-                throw SluiceError(.leased, "another worker has \(claim.id)")
+                throw SluiceError(.superseded, "another worker has \(claim.id)")
             }
             body(&row)
             row.wish = nil

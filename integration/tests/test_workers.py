@@ -2,10 +2,13 @@
 
 import os
 import random
+import shutil
 import signal
 import time
 
-from .queue_view import database, rows, until
+import pytest
+
+from .queue_view import database, rows, sha256, states, until
 
 KILLS = int(os.environ.get("SLUICE_KILLS", 20))
 COUNT = 6 * KILLS + 40
@@ -75,3 +78,90 @@ def test_what_another_worker_could_not_do_for_a_copy_is_told_by_the_copy(sluice,
     assert helped, "the other worker had some"
     assert {event["source"] for event in copy.events if event["event"] == "failed"} == set(lost)
     assert copy.rc == 5 and copy.events[-1]["failed"] == len(lost), str(copy)
+
+
+def written(sluice):
+    """The files that are there, when their command has just ended."""
+    return set(os.listdir(os.path.join(sluice.work, "there")))
+
+
+@pytest.fixture
+def slow(origin):
+    """Eight files that take a while."""
+    return [origin.add(f"/f{number}", size=1000, faults=[{"do": "delay", "seconds": 0.5}]) for number in range(8)]
+
+
+NAMES = {f"f{number}" for number in range(8)}
+
+
+def test_two_copies_of_the_same_things_each_end_when_all_of_it_is_there(sluice, origin, slow):
+    """The second takes over what the first has not begun: the first has not done it before the second has."""
+    words = ["cp", "--json", "--transfers", "1", *slow, "there/"]
+    first = sluice.popen(*words)
+    until(lambda: origin.requests, "the first one to begin")
+    second = sluice.popen(*words)
+    result = first.wait(60)
+    assert result.rc == 0 and written(sluice) == NAMES, str(result)
+    for result in (result, second.wait(60)):
+        assert result.rc == 0, str(result)
+        ended = [os.path.basename(event["target"]) for event in result.events if event["event"] == "finished"]
+        assert sorted(ended) == sorted(NAMES), "each once, whoever did it"
+        assert result.events[-1]["finished"] + result.events[-1]["skipped"] == len(NAMES), str(result)
+
+
+@pytest.mark.parametrize("how", ["killed", "only queued"])
+def test_what_was_taken_over_from_a_copy_and_left_is_done_by_it_all_the_same(sluice, origin, slow, how):
+    words = ["--json", *slow, "there/"]
+    first = sluice.popen("cp", "--transfers", "1", *words)
+    until(lambda: origin.requests, "the first one to begin")
+    if how == "killed":
+        second = sluice.popen("cp", "--transfers", "1", *words)
+        until(lambda: len(origin.requests) >= 3, "the second one to begin")
+        second.kill()
+    else:
+        sluice.ok("add", *words)
+    result = first.wait(60)
+    assert result.rc == 0 and written(sluice) == NAMES, str(result)
+
+
+def test_what_another_copy_could_not_do_is_told_by_both(sluice, origin):
+    slow = origin.add("/slow", size=1000, faults=[{"do": "delay", "seconds": 3}])
+    lost = origin.add("/lost", size=1000, faults=[{"do": "status", "status": 404}])
+    words = ["cp", "--json", "--transfers", "1", slow, lost, "there/"]
+    first = sluice.popen(*words)
+    until(lambda: origin.requests, "the first one to begin")
+    results = [sluice(*words), first.wait(60)]
+    for result in results:
+        assert result.rc == 5 and [event["source"] for event in result.events if event["event"] == "failed"] == [lost]
+
+
+def test_what_another_copy_left_out_is_no_end_of_one_that_overwrites(sluice, origin):
+    os.makedirs(sluice.work + "/there")
+    with open(sluice.work + "/there/lost", "w", encoding="ascii") as file:
+        file.write("old")
+    slow = origin.add("/slow", size=1000, faults=[{"do": "delay", "seconds": 3}])
+    new = origin.add("/lost", size=1000)
+    first = sluice.popen("cp", "--json", "--transfers", "1", "--overwrite", slow, new, "there/")
+    until(lambda: origin.requests, "the first one to begin")
+    second = sluice("cp", "--json", "--no-clobber", new, "there/")
+    result = first.wait(60)
+    assert second.rc == 0 and result.rc == 0, f"{second}\n{result}"
+    assert sha256(sluice.work + "/there/lost") == origin.sha256("/lost")
+
+
+@pytest.mark.parametrize("command", ["cp", "run"])
+def test_what_a_store_swept_is_told_and_not_taken_for_anothers_work(sluice, slow, command):
+    """A writer that was silent for days finds its directory gone."""
+    sluice.ok("cas", "init", "store")
+    words = ["--json", *slow, "cas:store/m@1/"]
+    if command == "run":
+        sluice.ok("add", *words)
+        words = ["--json"]
+    running = sluice.popen(command, "--transfers", "1", *words)
+    places = until(lambda: os.path.isdir(sluice.work + "/store/tmp") and os.listdir(sluice.work + "/store/tmp"), "a writer")
+    for place in places:
+        shutil.rmtree(os.path.join(sluice.work, "store/tmp", place))
+    result = running.wait(120)
+    failed = [event for event in result.events if event["event"] == "failed"]
+    assert result.rc != 0 if failed else set(sluice.ok("ls", "cas:store/m@1/").out.split()) >= NAMES, str(result)
+    assert "running" not in states(sluice).values(), str(result)

@@ -10,7 +10,7 @@ struct MirrorRun: Sendable {
     let look: MirrorWork.Look
     let tree: SourceTree
 
-    typealias Outcomes = MirrorTransfers.Outcomes
+    typealias Outcomes = CommandTransfers.Outcomes
 
     // MARK: - Files
 
@@ -47,7 +47,7 @@ struct MirrorRun: Sendable {
                 if naming.contains(path) { last.append((number, request)) } else { requests.append(request) }
             }
         }
-        let transfers = MirrorTransfers(
+        let transfers = CommandTransfers(
             session: session,
             display: display,
             title: "mirror \(look.location) at \(look.revision.resolved)",

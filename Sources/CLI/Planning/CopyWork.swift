@@ -165,7 +165,7 @@ struct CopyWork: Sendable {
         // A worker that runs looks at once; batches that come just after its end make it run again, for which one
         // wake-up is enough.
         let (wakes, wake) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        return try await withThrowingTaskGroup(of: RunReport.self) { group in
+        var (report, rows) = try await withThrowingTaskGroup(of: (RunReport, TransferIDs).self) { group in
             group.addTask {
                 defer { wake.finish() }
                 return try await plan(into: queue, job, in: session, display) {
@@ -180,16 +180,51 @@ struct CopyWork: Sendable {
                     // At once: planning goes on until it hears of it.
                     if report.interrupted { break }
                 }
-                return report
+                return (report, TransferIDs())
             }
-            var report = RunReport()
-            for try await part in group {
-                report.merge(part)
+            var all = (report: RunReport(), rows: TransferIDs())
+            for try await (part, rows) in group {
+                all.report.merge(part)
+                all.rows.formUnion(rows)
                 // Interrupted: what is not planned yet is planned by the next run of the command.
                 if part.interrupted { group.cancelAll() }
             }
-            return report
+            return all
         }
+        if !report.interrupted { report.merge(try await follow(rows, in: session, display)) }
+        return report
+    }
+
+    /// What other workers claimed, or other commands took over, is done when it has ended there, as this one demands it.
+    private func follow(
+        _ rows: TransferIDs,
+        in session: any CommandSession,
+        _ display: TransferDisplay
+    ) async throws -> RunReport {
+        let open = rows.subtracting(session.ended)
+        if open.isEmpty { return RunReport() }
+        let queue = try await session.queue()
+        let transfers = CommandTransfers(session: session, display: display, title: title, priority: priority)
+        var report = RunReport()
+        var last: TransferID?
+        while !report.interrupted {
+            let page = try await queue.requests(of: open, after: last)
+            if page.isEmpty { break }
+            last = page.last?.row
+            let wanted = page.map { row, request in (row, demanded(request)) }
+            report.merge(try await transfers.follow(Dictionary(uniqueKeysWithValues: wanted)))
+        }
+        return report
+    }
+
+    /// A request as this command makes it, whatever one that took it over demands. It shares no read: the numbers of
+    /// several commands are no numbers of one.
+    private func demanded(_ request: TransferRequest) -> TransferRequest {
+        var request = request
+        request.overwrite = rules.overwrite
+        request.expectedSHA256 = rules.expectedSHA256?.lowercased() ?? request.expectedSHA256
+        request.fanOut = nil
+        return request
     }
 
     private func plan(
@@ -198,14 +233,17 @@ struct CopyWork: Sendable {
         in session: any CommandSession,
         _ display: TransferDisplay,
         added: () -> Void
-    ) async throws -> RunReport {
+    ) async throws -> (RunReport, TransferIDs) {
         var report = RunReport()
+        var rows = TransferIDs()
         do {
             try await plan(in: session) { items in
                 let (requests, codes) = split(items, display)
                 for code in codes { report.failures[code, default: 0] += 1 }
                 display.plan(requests)
-                if !requests.isEmpty { try await queue.add(requests, to: job) }
+                if !requests.isEmpty {
+                    for row in try await queue.add(requests, to: job) { rows.insert(row) }
+                }
                 added()
             }
             try await queue.endJob(job)
@@ -214,7 +252,7 @@ struct CopyWork: Sendable {
             // The worker was interrupted; what the cancelled listing threw is no news.
             report.interrupted = true
         }
-        return report
+        return (report, rows)
     }
 
     /// - Parameter display: what draws on the screen meanwhile; nil if nothing does.

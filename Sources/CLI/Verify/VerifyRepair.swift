@@ -212,13 +212,9 @@ struct VerifyRepair: Sendable {
 
     private func bring(_ requests: [TransferRequest], _ title: String) async throws -> RunReport {
         if requests.isEmpty { return RunReport() }
-        let queue = try await session.queue()
-        let job = try await queue.beginJob(title, priority: 0)
-        display.plan(requests)
-        try await queue.add(requests, to: job)
-        try await queue.endJob(job)
+        let transfers = CommandTransfers(session: session, display: display, title: title, priority: 0)
         display.completePlan()
-        return try await session.run(job: job, watch: false)
+        return try await transfers.run(requests).0
     }
 
     /// Puts the hub's listing back, if the hub still answers with the same bytes.

@@ -20,8 +20,7 @@ final class LiveSession: CommandSession {
     private let stores: OpenStores
     private let store = Mutex<StateStore?>(nil)
     private let worker = Mutex<(running: Worker?, stopped: Bool)>((nil, false))
-    /// What was told to have failed, to be parked or held: a job may be run more than once.
-    private let told = Mutex<Set<TransferID>>([])
+    private let endedHere = Mutex(TransferIDs())
 
     /// How often a running worker looks for `queue limit`.
     private static let limitInterval: Duration = .seconds(1)
@@ -178,19 +177,8 @@ final class LiveSession: CommandSession {
             return try await group.next() ?? nil
         }
         guard let summary else { return RunReport(interrupted: true) }
-        var report = RunReport(states: summary.states, failures: summary.failures, interrupted: summary.stopped)
-        told.withLock { $0.formUnion(summary.undone) }
-        if let job, !summary.stopped { try await tellOthers(of: job, in: StoreQueue(store: store), &report) }
-        return report
-    }
-
-    /// What another worker of the state file claimed of the job and could not do is a failure of the job all the same.
-    private func tellOthers(of job: JobID, in queue: StoreQueue, _ report: inout RunReport) async throws {
-        for try await row in queue.list([.failed, .parked, .paused, .cancelled], of: job) {
-            guard told.withLock({ $0.insert(row.id).inserted }) else { continue }
-            let fate = try await queue.fates(of: [row.id])[row.id]
-            fate?.tell(of: row.id, source: row.source, target: row.target, size: row.size, to: events, &report)
-        }
+        endedHere.withLock { $0.formUnion(summary.ended) }
+        return RunReport(states: summary.states, failures: summary.failures, interrupted: summary.stopped)
     }
 
     /// Heeds `queue limit` while transfers run.
@@ -206,6 +194,8 @@ final class LiveSession: CommandSession {
             try await time.sleep(for: LiveSession.limitInterval)
         }
     }
+
+    var ended: TransferIDs { endedHere.withLock { $0 } }
 
     func noteAdded() { worker.withLock { $0.running }?.noteAdded() }
 

@@ -56,6 +56,9 @@ protocol CommandSession: Sendable {
     /// Works until the job (nil: the queue) is drained, or for good if `watch`.
     func run(job: JobID?, watch: Bool) async throws -> RunReport
 
+    /// The rows that ended in this process, which has told so. Others of its jobs may end elsewhere.
+    var ended: TransferIDs { get }
+
     /// Rows were added to the queue: a worker of this process that runs looks at once.
     func noteAdded()
 
@@ -87,6 +90,14 @@ protocol CommandQueue: Sendable {
 
     /// What became of transfers, whichever process ran them. Somebody forgot those that are not among them.
     func fates(of transfers: [TransferID]) async throws -> [TransferID: TransferFate]
+
+    /// A page of `rows`, in order of entry, each as it is wanted now: other commands may want the same otherwise.
+    ///
+    /// - Parameter after: the last row of the page before; nil for the first page.
+    func requests(
+        of rows: TransferIDs,
+        after: TransferID?
+    ) async throws -> [(row: TransferID, request: TransferRequest)]
 
     /// Whether another process runs a job's transfers, or their next attempt has its time.
     func isUnderWay(_ job: JobID) async throws -> Bool

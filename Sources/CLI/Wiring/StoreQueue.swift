@@ -82,6 +82,13 @@ struct StoreQueue: CommandQueue {
         }
     }
 
+    func requests(
+        of rows: TransferIDs,
+        after: TransferID?
+    ) async throws -> [(row: TransferID, request: TransferRequest)] {
+        try await store.transfers(among: rows, after: after, limit: 1_000).map { ($0.id, $0.request) }
+    }
+
     func isUnderWay(_ job: JobID) async throws -> Bool {
         let outlook = try await store.outlook(job: job)
         return outlook.elsewhere > 0 || outlook.runnable == 0 && outlook.nextDue != nil

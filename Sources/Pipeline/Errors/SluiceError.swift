@@ -132,6 +132,9 @@ extension SluiceError.Code {
     public static let state = Self(rawValue: "state")
     /// Another process works on it.
     public static let leased = Self(rawValue: "leased")
+    /// Another worker has the transfer now. Of the queue alone: whoever meets it drops the transfer without a word, which
+    /// is lost if nobody else has it.
+    public static let superseded = Self(rawValue: "superseded")
     /// Not supported by this source, sink or server.
     public static let unsupported = Self(rawValue: "unsupported")
     /// The user stopped it.

@@ -302,9 +302,9 @@ public final class Worker: Sendable {
                 return try await runner.run()
             }
             try await queue.finish(claim, outcome)
-            count(outcome)
+            count(outcome, of: claim.id)
             resources.events.publish(.finished(outcome), of: claim.id)
-        } catch let error as SluiceError where error.code == .leased {
+        } catch let error as SluiceError where error.code == .superseded {
             resources.events.publish(.released(.running), of: claim.id)
         } catch {
             if error is CancellationError || Task.isCancelled {
@@ -320,7 +320,7 @@ public final class Worker: Sendable {
         if reason != .queued {
             state.withLock { state in
                 state.summary.states[reason, default: 0] += 1
-                state.summary.undone.insert(claim.id)
+                state.summary.ended.insert(claim.id)
             }
         }
         resources.events.publish(.released(reason), of: claim.id)
@@ -332,7 +332,7 @@ public final class Worker: Sendable {
         let wait = state.withLock { $0.history.retryAfter(claim, error) }
         do {
             try await queue.fail(claim, error, retryAfter: wait)
-        } catch let lost as SluiceError where lost.code == .leased {
+        } catch let lost as SluiceError where lost.code == .superseded {
             resources.events.publish(.released(.running), of: claim.id)
             return
         }
@@ -345,13 +345,14 @@ public final class Worker: Sendable {
         state.withLock { state in
             state.summary.states[parked ? .parked : .failed, default: 0] += 1
             state.summary.failures[error.code, default: 0] += 1
-            state.summary.undone.insert(claim.id)
+            state.summary.ended.insert(claim.id)
         }
         resources.events.publish(.failed(error, parked: parked), of: claim.id)
     }
 
-    private func count(_ outcome: TransferOutcome) {
+    private func count(_ outcome: TransferOutcome, of row: TransferID) {
         state.withLock { state in
+            state.summary.ended.insert(row)
             state.summary.states[outcome.state, default: 0] += 1
             state.summary.bytes = state.summary.bytes.addingCapped(outcome.size)
             state.summary.moved = state.summary.moved.addingCapped(outcome.moved)

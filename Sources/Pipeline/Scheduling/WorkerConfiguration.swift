@@ -41,8 +41,8 @@ public struct WorkerSummary: Sendable {
     public var states: [TransferState: Int] = [:]
     /// Failures by code.
     public var failures: [SluiceError.Code: Int] = [:]
-    /// Which failed, are parked, or were paused or cancelled.
-    public var undone: Set<TransferID> = []
+    /// Which ended, were parked, or were paused or cancelled.
+    public var ended = TransferIDs()
     /// Bytes of the objects that are proven at their sinks.
     public var bytes: UInt64 = 0
     /// Bytes fetched.

@@ -39,7 +39,7 @@ struct MoveContext: Sendable {
     /// Removes what was moved in one stream, of which nothing can be resumed.
     func discard(_ session: any SinkSession, after error: any Error) async {
         // A lease that went to another worker took the session with it.
-        if let failure = error as? SluiceError, failure.code == .leased { return }
+        if let failure = error as? SluiceError, failure.code == .superseded { return }
         await session.abort()
         // The failure in hand is the one to tell. A record that stays is found, and aborted again, by the next run.
         try? await journal.reset()

@@ -52,7 +52,7 @@ public struct JournalSnapshot: Sendable {
 
 /// The journal of one claimed transfer: intent before a side effect, receipt after it (DESIGN rule 5).
 ///
-/// Every method returns when its row is durable. Every method throws `.leased` when the claim's fence is stale: the
+/// Every method returns when its row is durable. Every method throws `.superseded` when the claim's fence is stale: the
 /// caller stops at once and touches neither source nor sink again.
 public protocol TransferJournal: Sendable {
     /// What an earlier attempt left; nil if nothing of use.

@@ -300,7 +300,7 @@ extension TransferRunner {
         switch failure.retry {
         case .restart, .never:
             // A lease that went to another worker took the session with it.
-            guard failure.code != .leased else { return }
+            guard failure.code != .superseded else { return }
             await session.abort()
             // The failure in hand is the one to tell. A record that stays is found again by the next run.
             try? await journal.reset()

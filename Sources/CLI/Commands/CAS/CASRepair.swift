@@ -111,16 +111,12 @@ private struct Repair: Sendable {
         var report = RunReport()
         var left = left
         let store = try session.share(root).store
+        let transfers = CommandTransfers(session: session, display: display, title: "cas repair \(root)", priority: 0)
         let most = missing.map { places(of: $0).count }.max() ?? 0
         for index in 0..<most where !report.interrupted {
             let wanted = try left.compactMap { try request($0, index, session, store) }
             guard !wanted.isEmpty else { continue }
-            let queue = try await session.queue()
-            let job = try await queue.beginJob("cas repair \(root)", priority: 0)
-            display.plan(wanted)
-            try await queue.add(wanted, to: job)
-            try await queue.endJob(job)
-            report.merge(try await session.run(job: job, watch: false))
+            report.merge(try await transfers.run(wanted).0)
             left = try left.filter { try store.open($0.digest)?.size != $0.size }
         }
         display.completePlan()

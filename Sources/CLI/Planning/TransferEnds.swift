@@ -2,7 +2,7 @@ import SluicePipeline
 import Synchronization
 
 /// How transfers ended that this process ran, as the events tell.
-final class MirrorOutcomes: Sendable {
+final class TransferEnds: Sendable {
     private let state = Mutex<[TransferID: TransferOutcome?]>([:])
 
     /// Nil as an outcome: it failed, or the user holds it. What is not among them ended elsewhere, or not yet.

@@ -1,9 +1,9 @@
 import SluiceBytes
 import SluicePipeline
 
-/// The transfers of a mirror, whoever runs them: another worker of the same state file may claim some of them, and another
+/// Transfers of a command, whoever runs them: another worker of the same state file may claim some of them, and another
 /// command that wants the same takes them over.
-struct MirrorTransfers: Sendable {
+struct CommandTransfers: Sendable {
     let session: any CommandSession
     let display: TransferDisplay
     let title: String
@@ -21,8 +21,26 @@ struct MirrorTransfers: Sendable {
     func run(_ requests: [TransferRequest]) async throws -> (RunReport, Outcomes) {
         var (report, outcomes) = (RunReport(), Outcomes())
         display.plan(requests)
+        try await settle(requests, &report, &outcomes)
+        return (report, outcomes)
+    }
+
+    /// Returns when rows that did not end here have ended, or are held. What nobody works on is done here.
+    func follow(_ rows: [TransferID: TransferRequest]) async throws -> RunReport {
+        var (report, outcomes) = (RunReport(), Outcomes())
+        let left = try await wait(for: rows, &report, &outcomes)
+        try await settle(left, &report, &outcomes)
+        return report
+    }
+
+    private func settle(
+        _ requests: [TransferRequest],
+        _ report: inout RunReport,
+        _ outcomes: inout Outcomes
+    ) async throws {
         var left = requests
-        for _ in 0..<MirrorTransfers.rounds where !left.isEmpty && !report.interrupted {
+        report.interrupted = !left.isEmpty && session.isStopped
+        for _ in 0..<CommandTransfers.rounds where !left.isEmpty && !report.interrupted {
             let open = try await runHere(left, &report, &outcomes)
             if report.interrupted { break }
             left = try await wait(for: open, &report, &outcomes)
@@ -40,7 +58,6 @@ struct MirrorTransfers: Sendable {
             )
             report.failures[.leased, default: 0] += left.count
         }
-        return (report, outcomes)
     }
 
     /// Runs a job of them; returns those of which this process saw no end.
@@ -50,7 +67,7 @@ struct MirrorTransfers: Sendable {
         _ outcomes: inout Outcomes
     ) async throws -> [TransferID: TransferRequest] {
         let queue = try await session.queue()
-        let collector = MirrorOutcomes()
+        let collector = TransferEnds()
         let subscription = session.events.subscribe(batch: TransferDisplay.batch)
         let following = Task { await collector.follow(subscription) }
         let job = try await queue.beginJob(title, priority: priority)
@@ -90,6 +107,8 @@ struct MirrorTransfers: Sendable {
                 switch fates[row] {
                 case nil: continue
                 case .open(let job): jobs.insert(job)
+                // It was done as another command demanded.
+                case .finished(let outcome) where !CommandTransfers.satisfies(outcome, request): continue
                 case .some(let fate):
                     open[row] = nil
                     fate.tell(
@@ -106,11 +125,19 @@ struct MirrorTransfers: Sendable {
             guard try await isUnderWay(jobs, queue) else { break }
             // Only they are asked: to read every row of a large mirror each time would keep their workers from it.
             repeat {
-                try await session.time.sleep(for: MirrorTransfers.interval)
+                try await session.time.sleep(for: CommandTransfers.interval)
             } while try await isUnderWay(jobs, queue)
             if session.isStopped { break }
         }
         return open.sorted { $0.key < $1.key }.map(\.value)
+    }
+
+    /// Whether an end that another command's demands led to is one by a request's. What was left as it was may have been
+    /// left because of them: that is looked at again.
+    static func satisfies(_ outcome: TransferOutcome, _ request: TransferRequest) -> Bool {
+        if outcome.state == .skipped, request.overwrite != .skip { return false }
+        guard let expected = request.expectedSHA256 else { return true }
+        return outcome.sha256?.hex == expected
     }
 
     private func isUnderWay(_ jobs: Set<JobID>, _ queue: any CommandQueue) async throws -> Bool {
