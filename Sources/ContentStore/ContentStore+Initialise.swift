@@ -58,7 +58,7 @@ extension ContentStore {
             .exists,
             object: path.description,
             "a store is there with sharing \(Printable.text(String(marker.sharing.prefix(40)))), not \(sharing.rawValue)",
-            remedy: "Leave the option out to use it as it is"
+            remedy: "leave the option out to use it as it is"
         )
     }
 
@@ -93,7 +93,7 @@ extension ContentStore {
             .exists,
             object: directory.path.description,
             "is neither empty nor a store: it holds \(Printable.text(name))",
-            remedy: "Choose an empty directory, or one that does not exist"
+            remedy: "choose an empty directory, or one that does not exist"
         )
     }
 
@@ -129,7 +129,7 @@ extension ContentStore {
                     .unsupported,
                     object: probe.directory.path.description,
                     "nothing can be linked to it from \(entry.directory.path)",
-                    remedy: "Mount one file system over the whole store, without mounts inside"
+                    remedy: "mount one file system over the whole store, without mounts inside"
                 )
             }
             // No links at all: the publish ladder has other rungs, and says so.

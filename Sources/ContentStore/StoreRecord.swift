@@ -31,7 +31,7 @@ enum StoreRecord {
             .badAnswer,
             object: object,
             "the record cannot be trusted: \(what)",
-            remedy: "Restore it from a backup, or move it out of the store",
+            remedy: "restore it from a backup, or move it out of the store",
             cause: cause.map { String($0.prefix(200)) }
         )
     }
@@ -43,7 +43,7 @@ enum StoreRecord {
                 .unsupported,
                 object: object,
                 "the record has version \(found), and this program knows \(version)",
-                remedy: "Use a newer Sluice"
+                remedy: "use a newer Sluice"
             )
         }
     }

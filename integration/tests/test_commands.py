@@ -278,7 +278,7 @@ def test_cleanup_removes_what_a_kill_left_once_nothing_goes_on_from_it(sluice, m
 # Errors name a remedy
 
 @pytest.mark.parametrize("command, remedy", [
-    (["cp", "nowhere", "b"], "Check the path"), (["stat", "nowhere"], "Check the path"),
+    (["cp", "nowhere", "b"], "check the path"), (["stat", "nowhere"], "check the path"),
     (["cp", "--ca-file", "nowhere.pem", "https://127.0.0.1:1/x", "b"], "--ca-file"),
 ])
 def test_what_is_not_there_is_named_with_a_remedy(sluice, command, remedy):

@@ -125,6 +125,14 @@ def test_d18_a_pause_in_mid_transfer_costs_no_part_that_was_journalled(origin, m
 
 # Errors in a burst
 
+def test_a_command_that_only_looks_tells_what_it_waits_for(origin, sluice):
+    """Otherwise a host that does not answer looks like a hang."""
+    url = origin.add("/a", size=10, faults=[{"do": "status", "status": 503, "headers": {"Retry-After": "3"}, "times": 1}])
+    assert "retry   " in sluice.ok("stat", url).err
+    again = origin.add("/b", size=10, faults=[{"do": "status", "status": 503, "headers": {"Retry-After": "3"}, "times": 1}])
+    assert not sluice.ok("stat", "-q", again).err
+
+
 def test_d20_a_burst_of_errors_loses_no_transfer_and_gets_few_requests(origin, sluice):
     """Every request fails for some seconds, then none does. SLUICE_BURST=60 for a minute."""
     urls = [origin.add(f"/{n}", size=SIZE, seed=n, faults=[{"do": "status", "status": [500, 502, 503, 504][n % 4]}])

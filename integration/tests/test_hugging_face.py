@@ -185,7 +185,7 @@ def test_ls_stat_and_cat(sluice, hugging_face, repo, env):
 
 def test_what_is_not_there_is_named(sluice, repo, env):
     for words, status, said in [
-            (["cp", "hf://org/m/none", "x"], 2, "-r"), (["stat", "hf://org/m/none"], 5, "no such file"),
+            (["cp", "hf://org/m/none", "x"], 5, "no such file"), (["cp", "hf://org/m/sub", "x"], 2, "-r"), (["stat", "hf://org/m/none"], 5, "no such file"),
             (["cat", "hf://org/m/sub"], 5, "no such file"), (["ls", "hf://org/m/none"], 5, "no such file"),
             (["stat", "hf://org/m"], 2, "not a file"), (["cp", "hf://org", "x"], 2, "hf://ORG/NAME"),
             (["cp", "-r", "hf://org/m/../x", "x/"], 2, "component"), (["cp", "config", "hf://org/m/x"], 2, "hf"),

@@ -81,6 +81,18 @@ def test_a_damaged_manifest_is_set_aside_and_stops_collections(sluice, store, or
     store.check()
 
 
+def test_verify_tells_what_mends_it(sluice, store, origin, payload):
+    """It leaves what it finds, and repair reads no blob: a scrub comes first."""
+    fill(sluice, store, origin, payload, 3)
+    flip(next(iter(store.blobs().values())), random.Random(1))
+    found = sluice("cas", "verify", store)
+    assert found.rc == 4 and "sluice cas scrub sets aside what is damaged, then sluice cas repair" in found.out, str(found)
+    scrubbed = sluice("cas", "scrub", store)
+    assert scrubbed.rc == 4 and ": sluice cas repair brings back" in scrubbed.out, str(scrubbed)
+    sluice.ok("cas", "repair", store)
+    sluice.ok("cas", "verify", store)
+
+
 @pytest.mark.invariant(9)
 def test_repair_takes_good_copies_from_a_directory_and_never_rotten_ones(sluice, store, origin, payload, tmp_path):
     expected = fill(sluice, store, origin, payload, 4)

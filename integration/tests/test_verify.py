@@ -209,6 +209,18 @@ def test_quick_reads_no_file_and_finds_what_sizes_records_and_tags_tell(mirror, 
     sluice.ok("verify", "--quick", place.location, env=env)
 
 
+def test_what_a_repair_brought_is_up_to_date(mirror, sluice, repo, env):
+    """Another file than the manifest knows, and the same bytes: nothing is to be done."""
+    place = mirror("file")
+    place.write("model-1.safetensors", flipped(place.read("model-1.safetensors"), MIB))
+    words = ["mirror", "--check-only", "hf://org/m", place.location]
+    assert sluice(*words, env=env).rc == 1
+    sluice.ok("verify", "--repair", place.location, env=env)
+    sluice.ok(*words, env=env)
+    place.write("model-1.safetensors", flipped(place.read("model-1.safetensors"), MIB))
+    assert sluice(*words, env=env).rc == 1, "what came after the repair is not the repair's"
+
+
 def test_quick_on_a_disk_says_what_only_its_size_tells(mirror, sluice, another_sluice, repo, env):
     place = mirror("file")
     result = sluice.ok("verify", "--quick", place.location, env=env)

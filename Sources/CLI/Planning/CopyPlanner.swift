@@ -55,6 +55,9 @@ struct CopyPlanner: Sendable {
             } else if rules.recursive {
                 try await container(location, source, emit)
             } else {
+                // A name that nothing has may look like a directory until it is listed.
+                var items = source.list(recursive: false).makeAsyncIterator()
+                _ = try await items.next()
                 throw SluiceError(.usage, "is a directory or a prefix", remedy: "add -r to copy what is below it")
             }
         } catch let error as SluiceError {

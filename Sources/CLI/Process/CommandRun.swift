@@ -9,8 +9,25 @@ struct CommandRun: Sendable {
     /// For the signals' sake: parts in flight may take so long to reach a checkpoint.
     private static let grace = Duration.seconds(5)
 
-    /// Runs a command that ends by itself; throws `Ending` unless its status is 0.
+    /// Runs a command that ends by itself; throws `Ending` unless its status is 0. What it has to try again is told:
+    /// otherwise a host that does not answer looks like a hang.
     func perform(_ body: (any CommandSession) async throws -> ExitStatus) async throws {
+        try await open { session in
+            let events = session.events.subscribe()
+            let telling = Task { while let batch = await events.next() { batch.forEach(tellRetry) } }
+            defer { telling.cancel() }
+            return try await body(session)
+        }
+    }
+
+    private func tellRetry(_ event: TransferEvent) {
+        guard !presentation.quiet, case .retrying(let error, let after) = event.kind,
+            let line = NoticeText(verbosity: presentation.verbosity).line(.retrying(nil, error, after: after))
+        else { return }
+        Output.error.note(line)
+    }
+
+    private func open(_ body: (any CommandSession) async throws -> ExitStatus) async throws {
         if settings.http.insecure {
             Output.error.note("sluice: WARNING: certificates are not verified; anyone on the way can change the bytes")
         }
@@ -33,7 +50,7 @@ struct CommandRun: Sendable {
         summarises: Bool = true,
         _ body: @escaping @Sendable (any CommandSession, TransferDisplay) async throws -> RunReport
     ) async throws {
-        try await perform { session in
+        try await open { session in
             let display = TransferDisplay(presentation, time: session.time)
             let (result, stop) = await watch(session, display, body)
             switch result {

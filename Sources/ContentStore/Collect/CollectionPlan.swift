@@ -40,7 +40,7 @@ package enum CollectionDoubt: Hashable, Sendable {
                 .unconfirmed,
                 object: object,
                 "nothing is collected: \(skew)",
-                remedy: "Set the wrong clock right; they may differ by five minutes",
+                remedy: "set the wrong clock right; they may differ by five minutes",
                 retry: .park
             )
         case .noManifests(let last, let blobs):
@@ -49,28 +49,28 @@ package enum CollectionDoubt: Hashable, Sendable {
                 object: object,
                 "nothing is collected: no manifest is there, and "
                     + (last.map { "the last run saw \($0)" } ?? "\(blobs) blobs are"),
-                remedy: "Check that the mount shows all of the store; if it is meant to be empty, use --force"
+                remedy: "check that the mount shows all of the store; if it is meant to be empty, use --force"
             )
         case .fewManifests(let now, let last):
             SluiceError(
                 .unconfirmed,
                 object: object,
                 "nothing is collected: \(now) revisions are there, and the last run saw \(last)",
-                remedy: "Check that the mount shows all of the store; if they were removed on purpose, use --force"
+                remedy: "check that the mount shows all of the store; if they were removed on purpose, use --force"
             )
         case .lostManifests(let paths):
             SluiceError(
                 .unconfirmed,
                 object: object,
                 "nothing is collected: what \(paths.joined(separator: ", ")) in the quarantine needed is unknown",
-                remedy: "Copy it into the store again, or remove the file and its .json if nothing of it is needed"
+                remedy: "copy it into the store again, or remove the file and its .json if nothing of it is needed"
             )
         case .liveLeases(let writers):
             SluiceError(
                 .leased,
                 object: object,
                 "nothing is collected without waiting: at work is \(writers.joined(separator: ", "))",
-                remedy: "Wait for them, or collect without --exclusive",
+                remedy: "wait for them, or collect without --exclusive",
                 retry: .park
             )
         }

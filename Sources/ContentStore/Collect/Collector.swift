@@ -82,7 +82,7 @@ package final class Collector: Sendable {
             .leased,
             object: store.path.description,
             "another collection is at work (writer \(holder))",
-            remedy: "Wait for its end",
+            remedy: "wait for its end",
             retry: .backoff
         )
     }

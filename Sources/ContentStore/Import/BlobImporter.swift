@@ -66,7 +66,7 @@ package final class BlobImporter {
                 .usage,
                 object: writer.store.path.description,
                 "files come into a store as a reflink, a hard link or a copy",
-                remedy: "Use --link reflink, hardlink or copy"
+                remedy: "use --link reflink, hardlink or copy"
             )
         }
         self.writer = writer
@@ -91,7 +91,7 @@ package final class BlobImporter {
                 .digestMismatch,
                 object: location,
                 "has \(status.size) bytes, and \(size.bytes) are said to be right",
-                remedy: "Fetch it again with the program that it belongs to"
+                remedy: "fetch it again with the program that it belongs to"
             )
         }
         if let facts = known[Identity(status)], candidate.isAnswered(by: facts) {
@@ -141,7 +141,7 @@ package final class BlobImporter {
             .digestMismatch,
             object: location,
             "its name says \(name) \(said), and its bytes have \(found)",
-            remedy: "It is damaged: fetch it again with the program that it belongs to"
+            remedy: "it is damaged: fetch it again with the program that it belongs to"
         )
     }
 
@@ -180,7 +180,7 @@ package final class BlobImporter {
             .unsupported,
             object: location,
             "no way that is allowed leads from here into the store \(writer.store.path)",
-            remedy: "Allow a copy: --link copy"
+            remedy: "allow a copy: --link copy"
         )
     }
 
@@ -271,7 +271,7 @@ package final class BlobImporter {
                     .sourceChanged,
                     object: location,
                     "it changed while it was read: \(unchanged.size) bytes before, \(now.size) after",
-                    remedy: "Import it again when nothing writes to it"
+                    remedy: "import it again when nothing writes to it"
                 )
             }
         }

@@ -123,7 +123,7 @@ package struct HuggingFaceImport: RevisionImport {
                 .badAnswer,
                 object: root.location(snapshot),
                 "a snapshot's name is a commit of 40 hexadecimal digits, and this is none",
-                remedy: "Move it out of the cache"
+                remedy: "move it out of the cache"
             )
         }
         var candidates: [ImportCandidate] = []

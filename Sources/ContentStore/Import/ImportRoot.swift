@@ -56,14 +56,14 @@ struct ImportRoot {
                 .unsafeName,
                 object: location(place),
                 "a symbolic link leads out of \(path)",
-                remedy: "Import the directory that it leads to, or remove the link"
+                remedy: "import the directory that it leads to, or remove the link"
             )
         case ENOSYS:
             SluiceError(
                 .unsupported,
                 object: location(place),
                 "this kernel cannot open files below a directory only (openat2, Linux 5.6)",
-                remedy: "Import on a host with a newer kernel"
+                remedy: "import on a host with a newer kernel"
             )
         default: SluiceError(error, "open", object: location(place))
         }
@@ -97,7 +97,7 @@ struct ImportRoot {
                     object: location(next),
                     "\(files.count) files, \(depth) directories deep: a revision has at most \(ImportRoot.most) files, "
                         + "\(ImportRoot.deepest) deep",
-                    remedy: "Import parts of the tree, each under a name of its own"
+                    remedy: "import parts of the tree, each under a name of its own"
                 )
             }
         }
@@ -155,7 +155,7 @@ struct ImportRoot {
                 .badAnswer,
                 object: location(place),
                 "is longer than \(limit.bytes) bytes, and such a file never is",
-                remedy: "Remove it"
+                remedy: "remove it"
             )
         }
         return bytes

@@ -110,7 +110,7 @@ package struct OllamaImport: RevisionImport {
             .badAnswer,
             object: root.location(place),
             "the manifest cannot be trusted: \(what)",
-            remedy: "Pull the model again with Ollama, or remove it there",
+            remedy: "pull the model again with Ollama, or remove it there",
             cause: cause
         )
     }

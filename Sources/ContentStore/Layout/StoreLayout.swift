@@ -55,7 +55,7 @@ struct StoreLayout: Sendable {
                     .unsupported,
                     object: directory.path.description,
                     "is on another file system (device \(device)) than the store (device \(home))",
-                    remedy: "Mount one file system over the whole store"
+                    remedy: "mount one file system over the whole store"
                 )
             }
         }

@@ -51,7 +51,7 @@ struct StoreMarker: Hashable, Sendable, Codable {
                 .unsupported,
                 object: object,
                 "the store has \(found), and this program knows format \(knownFormat) with sha256",
-                remedy: "Use a newer Sluice"
+                remedy: "use a newer Sluice"
             )
         }
         guard StoreName(marker.id.utf8) != nil else { throw StoreRecord.damaged(object, "its id is no store name") }

@@ -83,7 +83,7 @@ extension StoreName {
                 text.isEmpty
                     ? "an empty name cannot be kept in a store"
                     : "the name needs \(bytes.count) bytes in the store, and \(room) fit",
-                remedy: "Choose a shorter name"
+                remedy: "choose a shorter name"
             )
         }
         self = name

@@ -73,7 +73,7 @@ package struct Manifest: Hashable, Sendable {
                     .unsafeName,
                     object: "\(file.path)",
                     isTwice ? "two files have this path" : "this path does not stay below a directory",
-                    remedy: "Leave the file out, or give it another name"
+                    remedy: "leave the file out, or give it another name"
                 )
             }
         }
@@ -166,7 +166,7 @@ extension Manifest {
                 .limit,
                 object: "\(name)",
                 "the manifest has \(bytes.count) bytes, and \(Manifest.limit) can be kept",
-                remedy: "Copy it in several parts, each under a name of its own"
+                remedy: "copy it in several parts, each under a name of its own"
             )
         }
         return bytes

@@ -102,7 +102,7 @@ extension StoreWriter {
             .leased,
             object: "\(manifest.name)",
             "looking at its blobs takes longer than the lease of \(timeToLive) lasts",
-            remedy: "Check the mount's latency, and that the process is not stopped",
+            remedy: "check the mount's latency, and that the process is not stopped",
             retry: .backoff
         )
     }

@@ -178,37 +178,37 @@ private struct MountOption {
             name: "soft",
             grade: .warning,
             why: "nfs(5): \"a so-called soft timeout can cause silent data corruption in certain cases\"",
-            remedy: "Mount it with hard"
+            remedy: "mount it with hard"
         ),
         MountOption(
             name: "softerr",
             grade: .warning,
             why: "a request that timed out is given up, whether the server did it or not",
-            remedy: "Mount it with hard"
+            remedy: "mount it with hard"
         ),
         MountOption(
             name: "nolock",
             grade: .warning,
             why: "locks are granted to every host: the store needs none, other programs here may",
-            remedy: "Mount it without nolock if anything else locks there"
+            remedy: "mount it without nolock if anything else locks there"
         ),
         MountOption(
             name: "local_lock",
             grade: .warning,
             why: "locks are granted to every host: the store needs none, other programs here may",
-            remedy: "Mount it with local_lock=none if anything else locks there"
+            remedy: "mount it with local_lock=none if anything else locks there"
         ),
         MountOption(
             name: "nocto",
             grade: .warning,
             why: "an open file may be an old one: heads and leases of other hosts are seen late",
-            remedy: "Mount it with cto"
+            remedy: "mount it with cto"
         ),
         MountOption(
             name: "noac",
             grade: .warning,
             why: "nothing is cached and every write waits for the server: right, and very slow",
-            remedy: "Mount it with ac"
+            remedy: "mount it with ac"
         ),
     ]
 }

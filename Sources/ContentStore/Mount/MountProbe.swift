@@ -35,7 +35,7 @@ package struct MountProbe {
                 .notFound,
                 object: path.description,
                 "there is no such directory",
-                remedy: "Check that the share is mounted"
+                remedy: "check that the share is mounted"
             )
         }
         let probe = MountProbe(files: files, mounts: mounts, time: context.time)
@@ -46,7 +46,7 @@ package struct MountProbe {
                 .notFound,
                 object: parent.path.appending(name.bytes).description,
                 "the store's directory is missing",
-                remedy: "Make it again: sluice cas init"
+                remedy: "make it again: sluice cas init"
             )
         }
         return try probe.run(in: layout.staging, [.oneMount: probe.oneMount(layout)])

@@ -48,7 +48,7 @@ struct StoreFiles: Sendable {
                 .fileSystem,
                 object: path,
                 "the directory was made and is not there",
-                remedy: "Check that nothing else tidies up in the store",
+                remedy: "check that nothing else tidies up in the store",
                 retry: .backoff
             )
         }
@@ -95,7 +95,7 @@ struct StoreFiles: Sendable {
                     .badAnswer,
                     object: directory.path.appending(bytes).description,
                     "this name was not made by Sluice",
-                    remedy: "Move it out of the store"
+                    remedy: "move it out of the store"
                 )
             }
             return name
@@ -198,7 +198,7 @@ struct StoreFiles: Sendable {
                 .badAnswer,
                 object: entry.path,
                 "is \(status.size) bytes long, and a record of its kind has at most \(limit.bytes)",
-                remedy: "Move it out of the store and check who wrote it"
+                remedy: "move it out of the store and check who wrote it"
             )
         }
         guard UInt64(bytes.count) == status.size else {
@@ -232,7 +232,7 @@ struct StoreFiles: Sendable {
             .leased,
             object: entry.path,
             "the directory to make it in is gone: a collection sweeps what was silent for days",
-            remedy: "Run the command again",
+            remedy: "run the command again",
             retry: .restart
         )
     }

@@ -77,7 +77,7 @@ extension StoreWriter {
             .digestMismatch,
             object: blob.origin,
             "SHA-256 is \(blob.digest.hex), and \(expected.hex) was published",
-            remedy: "Fetch it again; what came is kept in the store's quarantine",
+            remedy: "fetch it again; what came is kept in the store's quarantine",
             retry: .restart
         )
     }
@@ -110,7 +110,7 @@ extension StoreWriter {
             .fileSystem,
             object: target.path,
             "damaged files keep coming back under this name",
-            remedy: "Find out which host writes them"
+            remedy: "find out which host writes them"
         )
     }
 }

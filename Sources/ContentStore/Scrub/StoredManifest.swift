@@ -131,7 +131,7 @@ extension ContentStore {
             .unconfirmed,
             object: entry.path,
             "the directory lists it, and it cannot be opened",
-            remedy: "Run the command again; if it persists, check the server",
+            remedy: "run the command again; if it persists, check the server",
             retry: .backoff
         )
     }

@@ -75,7 +75,7 @@ extension FilePlacer {
             .exists,
             object: directory.path(of: name),
             "\(found) is there, and a file of \(blob.status.size) bytes with SHA-256 \(blob.digest.hex) shall be",
-            remedy: "Remove it, choose another directory, or replace it with --overwrite"
+            remedy: "remove it, choose another directory, or replace it with --overwrite"
         )
     }
 }

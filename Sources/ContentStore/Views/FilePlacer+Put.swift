@@ -42,7 +42,7 @@ extension FilePlacer {
             .unsupported,
             object: object,
             "no way that is allowed leads from the store to this file (\(objections.joined(separator: "; ")))",
-            remedy: "Allow a copy: --link copy"
+            remedy: "allow a copy: --link copy"
         )
     }
 
@@ -53,7 +53,7 @@ extension FilePlacer {
                 .exists,
                 object: directory.path(of: name),
                 "\(kind.rawValue) has the name of the file",
-                remedy: "Remove it: only regular files and symbolic links are replaced"
+                remedy: "remove it: only regular files and symbolic links are replaced"
             )
         }
     }

@@ -103,7 +103,7 @@ final class FilePlacer {
             .exists,
             object: directory.path(of: name),
             "another process keeps making this file",
-            remedy: "Wait until it has ended, then run the command again",
+            remedy: "wait until it has ended, then run the command again",
             retry: .backoff
         )
     }
@@ -129,7 +129,7 @@ final class FilePlacer {
                 .notFound,
                 object: "\(file.path)",
                 "the store has no blob \(file.digest.hex)",
-                remedy: "Fetch the file into the store again"
+                remedy: "fetch the file into the store again"
             )
         }
         guard blob.status.size == file.size.bytes else {
@@ -137,7 +137,7 @@ final class FilePlacer {
                 .digestMismatch,
                 object: "\(file.path)",
                 "its blob \(file.digest.hex) has \(blob.status.size) bytes in the store, and \(file.size.bytes) are right",
-                remedy: "Fetch the file into the store again: the damaged blob is set aside then"
+                remedy: "fetch the file into the store again: the damaged blob is set aside then"
             )
         }
         return blob
@@ -210,7 +210,7 @@ final class FilePlacer {
             .digestMismatch,
             object: object,
             "the store's blob \(blob.digest.hex) reads as \(found.hex)",
-            remedy: "Set it aside and bring a good one: sluice cas scrub, then sluice cas repair"
+            remedy: "set it aside and bring a good one: sluice cas scrub, then sluice cas repair"
         )
     }
 

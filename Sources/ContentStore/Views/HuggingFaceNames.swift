@@ -38,7 +38,7 @@ package struct HuggingFaceRepository: Sendable, Hashable {
                 .unsafeName,
                 object: Printable.text(String(name.prefix(100))),
                 "this is no name of a repository of the Hugging Face Hub",
-                remedy: "A name is ORG/NAME of letters, digits, '-', '_' and '.', without '--' and '..'"
+                remedy: "a name is ORG/NAME of letters, digits, '-', '_' and '.', without '--' and '..'"
             )
         }
         self.kind = kind

@@ -31,7 +31,7 @@ package struct HuggingFaceView {
                 .usage,
                 object: path.description,
                 "a Hugging Face cache must not lead into the store by symbolic links: clearing it could remove blobs",
-                remedy: "Use --link reflink, hardlink or copy"
+                remedy: "use --link reflink, hardlink or copy"
             )
         }
         self.store = store
@@ -59,7 +59,7 @@ package struct HuggingFaceView {
                 .unsupported,
                 object: Printable.text(String("\(repository.name)@\(commit)".prefix(200))),
                 "a Hugging Face cache knows revisions by a commit of 40 hexadecimal digits",
-                remedy: "Check out a revision that came from the Hub, or leave --hf-cache out"
+                remedy: "check out a revision that came from the Hub, or leave --hf-cache out"
             )
         }
         try StoreOverlap.make(cache.root, store)

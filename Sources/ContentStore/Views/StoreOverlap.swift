@@ -48,7 +48,7 @@ enum StoreOverlap {
             .usage,
             object: root.path.description,
             "is inside of the store \(store.path), whose directories hold nothing else",
-            remedy: "Choose a directory outside of the store, or its directory \(HuggingFaceView.directoryName)"
+            remedy: "choose a directory outside of the store, or its directory \(HuggingFaceView.directoryName)"
         )
     }
 }

@@ -152,7 +152,7 @@ package final class StoreWriter: Sendable {
                 .limit,
                 object: store.path.description,
                 "a writer can pin \(Lease.mostPins) blobs, not \(pins.count)",
-                remedy: "Copy fewer files at once"
+                remedy: "copy fewer files at once"
             )
         }
         try keepStaging()

@@ -32,8 +32,8 @@ extension SluiceError {
     /// Nil if it does not tell which of the two is missing.
     static func remedy(_ room: FreeRoom) -> String? {
         switch (room.bytes.bytes == 0, room.inodes == 0) {
-        case (false, true): "Free inodes there by removing files, then run the command again"
-        case (true, false): "Free space there, then run the command again"
+        case (false, true): "free inodes there by removing files, then run the command again"
+        case (true, false): "free space there, then run the command again"
         default: nil
         }
     }
@@ -44,18 +44,18 @@ extension SluiceError {
 
     private static func row(_ number: Int32) -> (code: Code, retry: Retry, remedy: String?) {
         switch number {
-        case ENOSPC: (.noSpace, .park, "Free space or inodes there, then run the command again")
-        case EDQUOT: (.noSpace, .park, "The quota is used up: free space, then run the command again")
-        case EROFS: (.fileSystem, .park, "Make the file system writable, then run the command again")
-        case EACCES, EPERM: (.notAuthorised, .park, "Check the permissions of the path and of its directories")
-        case ENOENT: (.notFound, .never, "Check the path; it is taken from the working directory if it is relative")
-        case ENAMETOOLONG: (.unsafeName, .never, "Choose a shorter name: 255 bytes a component, 4096 in all")
-        case ELOOP: (.unsafeName, .never, "Remove the symbolic link in the path")
-        case EMFILE, ENFILE: (.fileSystem, .backoff, "Raise the limit of open files (ulimit -n)")
+        case ENOSPC: (.noSpace, .park, "free space or inodes there, then run the command again")
+        case EDQUOT: (.noSpace, .park, "the quota is used up: free space, then run the command again")
+        case EROFS: (.fileSystem, .park, "make the file system writable, then run the command again")
+        case EACCES, EPERM: (.notAuthorised, .park, "check the permissions of the path and of its directories")
+        case ENOENT: (.notFound, .never, "check the path; it is taken from the working directory if it is relative")
+        case ENAMETOOLONG: (.unsafeName, .never, "choose a shorter name: 255 bytes a component, 4096 in all")
+        case ELOOP: (.unsafeName, .never, "remove the symbolic link in the path")
+        case EMFILE, ENFILE: (.fileSystem, .backoff, "raise the limit of open files (ulimit -n)")
         case ENOMEM, ESTALE, ETIMEDOUT, EBUSY: (.fileSystem, .backoff, nil)
-        case EFBIG: (.fileSystem, .never, "The file system cannot hold a file of this size")
-        case ENOTDIR: (.fileSystem, .never, "A component of the path is a file")
-        case EIO: (.fileSystem, .backoff, "The disk reports errors: check it (dmesg)")
+        case EFBIG: (.fileSystem, .never, "the file system cannot hold a file of this size")
+        case ENOTDIR: (.fileSystem, .never, "a component of the path is a file")
+        case EIO: (.fileSystem, .backoff, "the disk reports errors: check it (dmesg)")
         default: (.fileSystem, .never, nil)
         }
     }

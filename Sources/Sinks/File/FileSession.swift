@@ -217,7 +217,12 @@ final class FileSession: SinkSession {
 
     private func existsError(_ occupant: FileStatus?) -> SluiceError {
         let there = occupant.map { "a file of \($0.size) bytes" } ?? "something"
-        let ours = plan.size.map { ", the new one has \($0) bytes" } ?? ""
+        let ours =
+            switch plan.size {
+            case nil: ""
+            case occupant?.size: ", the new one has as many, and it is not known that they are the same"
+            case .some(let size): ", the new one has \(size) bytes"
+            }
         return SluiceError(
             .exists,
             object: target.location,
@@ -257,7 +262,7 @@ final class FileSession: SinkSession {
             .exists,
             object: target.location,
             "the file that is there changed while it was compared",
-            remedy: "Look at it, then run the command again"
+            remedy: "look at it, then run the command again"
         )
     }
 

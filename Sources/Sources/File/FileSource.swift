@@ -28,7 +28,7 @@ package struct FileSource: Source {
         do {
             return try FileStatus(path.bytes, following: true).kind != .directory
         } catch {
-            throw SluiceError(error, "look at the source", object: location)
+            throw SluiceError(error, "look at it", object: location)
         }
     }
 

@@ -151,9 +151,12 @@ private final class ScrubShowing: Sendable {
             return isOrphaned ? "all blobs are sound, and no tree refers to any of them" : "all are sound"
         }
         let count = "\(report.findings.count) \(report.findings.count == 1 ? "finding" : "findings")"
-        let fetched: Set<ScrubFinding.What> = [.corrupt, .unreadable, .missing, .damagedManifest]
-        let isRepairable = report.findings.contains { fetched.contains($0.what) }
-        return count + (isRepairable ? ": sluice cas repair brings back what is damaged or missing" : "")
+        let damaged: Set<ScrubFinding.What> = [.corrupt, .unreadable, .damagedManifest]
+        let isRepairable = report.findings.contains { damaged.contains($0.what) || $0.what == .missing }
+        if !isRepairable { return count }
+        let isInPlace = report.findings.contains { damaged.contains($0.what) && $0.action == .none }
+        let first = isInPlace ? "sluice cas scrub sets aside what is damaged, then " : ""
+        return "\(count): \(first)sluice cas repair brings back what is damaged or missing"
     }
 
     private func tell(_ finding: ScrubFinding) throws {
