@@ -43,9 +43,8 @@ extension Row {
 
     /// A column that may be empty; what cannot be read counts as empty. A flipped bit may have renamed it.
     func optional<Value: DatabaseValueConvertible>(_ name: String) -> Value? {
-        guard hasColumn(name) else { return nil }
-        let stored: DatabaseValue = self[name]
-        return Value.fromDatabaseValue(stored)
+        let stored: DatabaseValue? = self[name]
+        return stored.flatMap { Value.fromDatabaseValue($0) }
     }
 
     /// A number of bytes, kept as the bit pattern because SQLite's integers are signed.

@@ -153,9 +153,9 @@ final class StateJournal: TransferJournal {
 
     /// Removes a transfer's session, receipts and digests.
     static func forget(_ id: TransferID, _ db: Database) throws {
-        for table in ["part", "hashed_part", "journal"] {
-            try db.run("DELETE FROM \(table) WHERE transfer = ?", [id.value])
-        }
+        // What was found at its target never began one, and then there are no rows of the others either.
+        guard try db.run("DELETE FROM journal WHERE transfer = ?", [id.value]) > 0 else { return }
+        for table in ["part", "hashed_part"] { try db.run("DELETE FROM \(table) WHERE transfer = ?", [id.value]) }
     }
 
     private func mutate<Value: Sendable>(

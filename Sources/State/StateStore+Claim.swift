@@ -73,20 +73,15 @@ extension StateStore: TransferQueue {
 
     /// The attempt is counted before it starts: one that kills its worker is counted too.
     private static func take(_ id: Int64, _ lease: Lease, _ db: Database) throws -> ClaimedTransfer {
-        try db.run(
-            """
+        let sql = """
             UPDATE transfer SET state = 'running', fence = fence + 1, owner = ?, boot = ?, lease_until = ?,
                 attempts = attempts + 1, wanted = NULL
             WHERE id = ?
-            """,
-            [lease.worker, lease.boot, lease.until, id]
-        )
-        let sql = """
-            SELECT *, EXISTS (SELECT 1 FROM journal WHERE transfer = transfer.id) AS has_journal
-            FROM transfer WHERE id = ?
+            RETURNING \(TransferRequest.columns), job, fence, attempts, priority,
+                EXISTS (SELECT 1 FROM journal WHERE transfer = transfer.id) AS has_journal
             """
-        guard let row = try db.row(sql, [id]) else {
-            preconditionFailure("a row that was just updated is there")
+        guard let row = try db.row(sql, [lease.worker, lease.boot, lease.until, id]) else {
+            preconditionFailure("the row is there: its number was just read")
         }
         let attempts: Int = try row.required("attempts")
         return ClaimedTransfer(
@@ -100,21 +95,26 @@ extension StateStore: TransferQueue {
         )
     }
 
-    package func release(_ claims: [ClaimedTransfer]) async throws {
-        guard !claims.isEmpty else { return }
-        try await commits.perform { [registry, clock] db in
+    @discardableResult
+    package func release(_ claims: [ClaimedTransfer]) async throws -> [TransferID: TransferState] {
+        guard !claims.isEmpty else { return [:] }
+        return try await commits.perform { [registry, clock] db in
+            var released: [TransferID: TransferState] = [:]
             for claim in claims {
-                try db.run(
+                let row = try db.row(
                     """
                     UPDATE transfer SET state = coalesce(wanted, 'queued'),
                         finished_at = CASE WHEN wanted = 'cancelled' THEN ? END,
                         wanted = NULL, owner = NULL, boot = NULL, lease_until = NULL,
                         attempts = max(attempts - 1, 0)
-                    WHERE id = ? AND fence = ? AND owner = ? AND state = 'running'
+                    WHERE id = ? AND fence = ? AND owner = ? AND state = 'running' RETURNING state
                     """,
                     [clock.now(), claim.id.value, claim.fence, registry.name]
                 )
+                guard let state: String = row?.optional("state") else { continue }
+                released[claim.id] = TransferState(rawValue: state)
             }
+            return released
         }
     }
 

@@ -3,6 +3,11 @@ internal import GRDB
 import SluicePipeline
 
 extension TransferRequest {
+    /// What `init` reads.
+    static let columns = """
+        source, target, settings, overwrite, expected_sha256, needs_command, host, size, fan_out, alternates
+        """
+
     /// A request from its row.
     init(_ row: Row) throws {
         let overwrite: String = try row.required("overwrite")

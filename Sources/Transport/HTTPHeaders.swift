@@ -42,7 +42,7 @@ public struct HTTPHeaders: Sendable, ExpressibleByDictionaryLiteral, Sequence {
 
     /// Compares two header names without regard to ASCII case.
     package static func equal(_ left: String, _ right: String) -> Bool {
-        left.utf8.elementsEqual(right.utf8) { lower($0) == lower($1) }
+        left.utf8.count == right.utf8.count && left.utf8.elementsEqual(right.utf8) { lower($0) == lower($1) }
     }
 
     private static func lower(_ byte: UInt8) -> UInt8 {

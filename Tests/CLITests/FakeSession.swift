@@ -58,7 +58,12 @@ final class FakeSession: CommandSession {
 
     func run(job: JobID?, watch: Bool) async throws -> RunReport { RunReport(interrupted: interrupts) }
 
-    var ended: TransferIDs { TransferIDs() }
+    /// All that were added.
+    var ended: TransferIDs {
+        var ids = TransferIDs()
+        for number in 0..<added.requests.withLock({ $0.count }) { ids.insert(TransferID(Int64(number + 1))) }
+        return ids
+    }
 
     func noteAdded() {}
 

@@ -137,6 +137,14 @@ struct ProgressTests {
             at: .zero
         )
         #expect(text.summary(model, RunReport(), at: .seconds(75)).hasPrefix("1 file, 100 MiB, in 1m 15s, "))
+        _ = model.apply(
+            ProgressTests.event(3, .finished(ProgressTests.outcome(900 << 20, moved: 0))),
+            at: .zero
+        )
+        #expect(
+            text.summary(model, RunReport(), at: .seconds(50))
+                == "2 files, 1000 MiB, 150 MiB moved, in 50 s, 3 MiB/s"
+        )
     }
 
     @Test("the total as a sentence")

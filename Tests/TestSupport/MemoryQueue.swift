@@ -150,10 +150,18 @@ public final class MemoryQueue: TransferQueue {
     }
 
     /// Back to the queue, or to what the user wants.
-    public func release(_ claims: [ClaimedTransfer]) async throws {
+    @discardableResult
+    public func release(_ claims: [ClaimedTransfer]) async throws -> [TransferID: TransferState] {
         try faults.pass("release")
         try Task.checkCancellation()
-        for claim in claims { try end("released", claim) { $0.state = $0.wish ?? .queued } }
+        var released: [TransferID: TransferState] = [:]
+        for claim in claims {
+            try end("released", claim) { row in
+                row.state = row.wish ?? .queued
+                released[claim.id] = row.state
+            }
+        }
+        return released
     }
 
     /// The wishes.

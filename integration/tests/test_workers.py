@@ -165,3 +165,41 @@ def test_what_a_store_swept_is_told_and_not_taken_for_anothers_work(sluice, slow
     failed = [event for event in result.events if event["event"] == "failed"]
     assert result.rc != 0 if failed else set(sluice.ok("ls", "cas:store/m@1/").out.split()) >= NAMES, str(result)
     assert "running" not in states(sluice).values(), str(result)
+
+
+def test_what_was_forgotten_before_its_end_was_seen_is_not_done(sluice, origin, slow):
+    running = sluice.popen("cp", "--json", "--transfers", "1", *slow, "there/")
+    until(lambda: origin.requests, "it to begin")
+    last = rows(sluice)["f7"]["id"]
+    sluice.ok("queue", "cancel", last)
+    sluice.ok("queue", "forget", last)
+    result = running.wait(60)
+    assert result.rc == 1 and "1 transfer was removed from the queue" in result.err, str(result)
+    assert written(sluice) == NAMES - {"f7"}
+
+
+def test_two_copies_from_a_host_that_asks_for_a_pause_wait_for_it_together(sluice, origin):
+    """Neither takes over from the other again and again what nobody may ask for."""
+    pause = {"do": "status", "status": 429, "headers": {"Retry-After": "20"}, "times": 2}
+    urls = [origin.add(f"/f{number}", size=1000, faults=[pause] if number == 0 else []) for number in range(8)]
+    words = ["cp", "--json", "--transfers", "1", *urls, "there/"]
+    first = sluice.popen(*words)
+    until(lambda: origin.requests, "the first one to begin")
+    time.sleep(1)
+    second = sluice.popen(*words)
+    for result in (first.wait(90), second.wait(90)):
+        assert result.rc == 0, str(result)
+    assert written(sluice) == NAMES
+
+
+def test_a_header_of_ones_own_is_kept_through_another_command(sluice, origin):
+    """What the first one takes back is no more for workers without its header than it was."""
+    slow = origin.add("/f0", size=1000, faults=[{"do": "delay", "seconds": 3}])
+    url = origin.add("/f1", size=1000, faults=[{"do": "status", "status": 401, "when": {"header": {"x-own": None}}}])
+    first = sluice.popen("cp", "--json", "--transfers", "1", "-H", "X-Own: 1", slow, url, "there/")
+    until(lambda: origin.requests, "the first one to begin")
+    sluice.ok("add", url, "there/")
+    result = first.wait(60)
+    assert result.rc == 0 and written(sluice) == {"f0", "f1"}, str(result)
+    with database(sluice) as db:
+        assert db.execute("SELECT needs_command FROM transfer WHERE source LIKE '%/f1'").fetchall() == [(1,)]

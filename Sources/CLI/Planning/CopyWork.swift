@@ -165,7 +165,7 @@ struct CopyWork: Sendable {
         // A worker that runs looks at once; batches that come just after its end make it run again, for which one
         // wake-up is enough.
         let (wakes, wake) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        var (report, rows) = try await withThrowingTaskGroup(of: (RunReport, TransferIDs).self) { group in
+        var (report, rows) = try await withThrowingTaskGroup(of: (RunReport, AddedRows).self) { group in
             group.addTask {
                 defer { wake.finish() }
                 return try await plan(into: queue, job, in: session, display) {
@@ -180,12 +180,12 @@ struct CopyWork: Sendable {
                     // At once: planning goes on until it hears of it.
                     if report.interrupted { break }
                 }
-                return (report, TransferIDs())
+                return (report, AddedRows())
             }
-            var all = (report: RunReport(), rows: TransferIDs())
+            var all = (report: RunReport(), rows: AddedRows())
             for try await (part, rows) in group {
                 all.report.merge(part)
-                all.rows.formUnion(rows)
+                all.rows.merge(rows)
                 // Interrupted: what is not planned yet is planned by the next run of the command.
                 if part.interrupted { group.cancelAll() }
             }
@@ -197,22 +197,35 @@ struct CopyWork: Sendable {
 
     /// What other workers claimed, or other commands took over, is done when it has ended there, as this one demands it.
     private func follow(
-        _ rows: TransferIDs,
+        _ rows: AddedRows,
         in session: any CommandSession,
         _ display: TransferDisplay
     ) async throws -> RunReport {
-        let open = rows.subtracting(session.ended)
+        let open = rows.ids.subtracting(session.ended)
         if open.isEmpty { return RunReport() }
         let queue = try await session.queue()
         let transfers = CommandTransfers(session: session, display: display, title: title, priority: priority)
         var report = RunReport()
+        var forgotten = open.count
         var last: TransferID?
         while !report.interrupted {
             let page = try await queue.requests(of: open, after: last)
             if page.isEmpty { break }
             last = page.last?.row
-            let wanted = page.map { row, request in (row, demanded(request)) }
+            forgotten -= page.count
+            let wanted = page.map { row, request in (row, demanded(rows.special[row] ?? request)) }
             report.merge(try await transfers.follow(Dictionary(uniqueKeysWithValues: wanted)))
+        }
+        if forgotten > 0, !report.interrupted {
+            display.report(
+                SluiceError(
+                    .unconfirmed,
+                    "\(forgotten) \(forgotten == 1 ? "transfer was" : "transfers were") removed from the queue before it was "
+                        + "seen how they ended",
+                    remedy: "run the command again; what is there is not moved again"
+                )
+            )
+            report.failures[.unconfirmed, default: 0] += forgotten
         }
         return report
     }
@@ -222,7 +235,8 @@ struct CopyWork: Sendable {
     private func demanded(_ request: TransferRequest) -> TransferRequest {
         var request = request
         request.overwrite = rules.overwrite
-        request.expectedSHA256 = rules.expectedSHA256?.lowercased() ?? request.expectedSHA256
+        request.expectedSHA256 = rules.expectedSHA256?.lowercased()
+        request.needsCommand = request.needsCommand || rules.hasSecrets
         request.fanOut = nil
         return request
     }
@@ -233,16 +247,20 @@ struct CopyWork: Sendable {
         in session: any CommandSession,
         _ display: TransferDisplay,
         added: () -> Void
-    ) async throws -> (RunReport, TransferIDs) {
+    ) async throws -> (RunReport, AddedRows) {
         var report = RunReport()
-        var rows = TransferIDs()
+        var rows = AddedRows()
         do {
             try await plan(in: session) { items in
                 let (requests, codes) = split(items, display)
                 for code in codes { report.failures[code, default: 0] += 1 }
                 display.plan(requests)
                 if !requests.isEmpty {
-                    for row in try await queue.add(requests, to: job) { rows.insert(row) }
+                    for (row, request) in zip(try await queue.add(requests, to: job), requests) {
+                        // Secrets of the whole command are no matter of the row.
+                        let isSecret = request.needsCommand && !rules.hasSecrets
+                        rows.add(row, request, isSpecial: isSecret || !request.alternates.isEmpty)
+                    }
                 }
                 added()
             }
@@ -274,5 +292,23 @@ struct CopyWork: Sendable {
             }
         }
         return (requests, failures)
+    }
+}
+
+/// The rows of a command, in little memory.
+private struct AddedRows: Sendable {
+    private(set) var ids = TransferIDs()
+    /// The requests that cannot be told from their rows, should another command make rows of its own of them: with an
+    /// alternate, or for this process alone. They are few, since the user names each.
+    private(set) var special: [TransferID: TransferRequest] = [:]
+
+    mutating func add(_ row: TransferID, _ request: TransferRequest, isSpecial: Bool) {
+        ids.insert(row)
+        if isSpecial { special[row] = request }
+    }
+
+    mutating func merge(_ other: AddedRows) {
+        ids.formUnion(other.ids)
+        special.merge(other.special) { $1 }
     }
 }

@@ -15,13 +15,17 @@ struct CommandRun: Sendable {
         try await open { session in
             let events = session.events.subscribe()
             let telling = Task { while let batch = await events.next() { batch.forEach(tellRetry) } }
-            defer { telling.cancel() }
-            return try await body(session)
+            let result: Result<ExitStatus, any Error>
+            do { result = .success(try await body(session)) } catch { result = .failure(error) }
+            // What is pending is still told.
+            telling.cancel()
+            await telling.value
+            return try result.get()
         }
     }
 
     private func tellRetry(_ event: TransferEvent) {
-        guard !presentation.quiet, case .retrying(let error, let after) = event.kind,
+        guard !presentation.quiet, presentation.style != .json, case .retrying(let error, let after) = event.kind,
             let line = NoticeText(verbosity: presentation.verbosity).line(.retrying(nil, error, after: after))
         else { return }
         Output.error.note(line)

@@ -86,6 +86,10 @@ struct NoticeText: Sendable {
         let noun = (report.interrupted ? model.totalFiles : model.finished) == 1 ? "file" : "files"
         let bytes = report.interrupted ? "\(ByteCount(model.moved)) moved" : "\(ByteCount(model.finishedBytes))"
         var parts = ["\(files) \(noun)", bytes]
+        // What was there, linked or cloned did not move; the rate is of what did.
+        if !report.interrupted, model.moved < model.finishedBytes {
+            parts.append(model.moved == 0 ? "nothing moved" : "\(ByteCount(model.moved)) moved")
+        }
         if model.skipped > 0 { parts.append("\(model.skipped) skipped") }
         if report.failed > 0 { parts.append("\(report.failed) failed") }
         parts.append("in \(ClockText.spoken(took))")

@@ -16,6 +16,8 @@ struct ActiveTransfer: Sendable {
     /// When the next attempt begins, while it waits for one.
     var retryAt: Duration?
     var window: RateWindow
+    /// Its place among those that are under way.
+    fileprivate var order = 0
     /// Whether progress was seen: the first one may count what earlier runs moved, and is no rate.
     fileprivate var hasBaseline = false
     fileprivate var counted: UInt64 = 0
@@ -47,8 +49,9 @@ enum Notice: Sendable {
 
 /// The state of all transfers of the process, from their events: without clock or output.
 struct ProgressModel: Sendable {
-    /// In the order in which they started.
-    private(set) var active: [ActiveTransfer] = []
+    /// Those that are under way.
+    private var transfers: [TransferID: ActiveTransfer] = [:]
+    private var started = 0
     /// Transfers that ended well, skipped ones included.
     private(set) var finished = 0
     private(set) var skipped = 0
@@ -56,7 +59,7 @@ struct ProgressModel: Sendable {
     /// Bytes of transfers that ended well.
     private(set) var finishedBytes: UInt64 = 0
     /// Bytes that moved in this process, those of transfers under way included.
-    var moved: UInt64 { active.reduce(endedMoved) { $0.addingCapped($1.counted) } }
+    var moved: UInt64 { transfers.values.reduce(endedMoved) { $0.addingCapped($1.counted) } }
     private var endedMoved: UInt64 = 0
     /// What the plan says so far, of sizes that it knows.
     private(set) var plannedFiles = 0
@@ -84,16 +87,22 @@ struct ProgressModel: Sendable {
     mutating func completePlan() { isPlanComplete = true }
 
     /// Bytes of finished and of active transfers.
-    var doneBytes: UInt64 { active.reduce(finishedBytes) { $0.addingCapped($1.done) } }
+    var doneBytes: UInt64 { transfers.values.reduce(finishedBytes) { $0.addingCapped($1.done) } }
 
     /// Bytes of everything planned, if that is known.
     var totalBytes: UInt64? { isPlanComplete && unknownSizes <= 0 ? plannedBytes : nil }
 
     /// Whether everything that was planned has ended well.
-    var isOver: Bool { isPlanComplete && active.isEmpty && finished >= totalFiles }
+    var isOver: Bool { isPlanComplete && transfers.isEmpty && finished >= totalFiles }
 
     /// Objects of the plan; of what is known if there is no plan (`run`).
-    var totalFiles: Int { max(plannedFiles, finished + failed + active.count) }
+    var totalFiles: Int { max(plannedFiles, finished + failed + transfers.count) }
+
+    /// Those that are under way, in the order in which they started: for a frame, not for each event.
+    var active: [ActiveTransfer] { transfers.values.sorted { $0.order < $1.order } }
+
+    /// One that is under way.
+    func transfer(_ id: TransferID) -> ActiveTransfer? { transfers[id] }
 
     /// Takes in an event; returns what deserves a line.
     mutating func apply(_ event: TransferEvent, at now: Duration) -> Notice? {
@@ -105,23 +114,21 @@ struct ProgressModel: Sendable {
             }
         }
         if case .started(let source, let target, let size) = event.kind {
-            active.removeAll { $0.id == id }
             var transfer = ActiveTransfer(id: id, source: source, target: target, size: size, at: now)
             transfer.isDemanded = demanded.remove(target) != nil
-            active.append(transfer)
+            started += 1
+            transfer.order = started
+            transfers[id] = transfer
             return nil
         }
-        let index = active.firstIndex { $0.id == id }
-        let transfer =
-            index.map { active[$0] } ?? ActiveTransfer(id: id, source: "", target: "\(id)", size: nil, at: now)
+        guard !update(id, event.kind, at: now) else { return nil }
+        let transfer = transfers[id] ?? ActiveTransfer(id: id, source: "", target: "\(id)", size: nil, at: now)
         switch event.kind {
-        case .started: return nil
+        case .started, .phase, .size, .progress: return nil
         case .warning(let text): return .warning(transfer, text)
         case .retrying(let error, let delay):
-            if let index {
-                active[index].phase = .waiting
-                active[index].retryAt = now + delay
-            }
+            transfers[id]?.phase = .waiting
+            transfers[id]?.retryAt = now + delay
             return .retrying(transfer, error, after: delay)
         case .finished(let outcome):
             finish(transfer, outcome, at: now)
@@ -133,37 +140,39 @@ struct ProgressModel: Sendable {
         case .released(let state):
             end(transfer, moved: transfer.counted)
             return .released(transfer, state)
-        case .phase, .size, .progress:
-            if let index { update(index, event.kind, at: now) }
-            return nil
         }
     }
 
-    private mutating func update(_ index: Int, _ kind: TransferEvent.Kind, at now: Duration) {
+    /// Takes in how far a transfer came; false for an event of another kind. In place: most events are of these.
+    private mutating func update(_ id: TransferID, _ kind: TransferEvent.Kind, at now: Duration) -> Bool {
+        guard let index = transfers.index(forKey: id) else { return false }
         switch kind {
         case .phase(let phase):
-            active[index].phase = phase
-            if phase != .waiting { active[index].retryAt = nil }
+            transfers.values[index].phase = phase
+            if phase != .waiting { transfers.values[index].retryAt = nil }
         case .size(let size):
-            if active[index].size == nil {
+            if transfers.values[index].size == nil {
                 unknownSizes -= 1
                 plannedBytes = plannedBytes.addingCapped(size)
             }
-            active[index].size = size
+            transfers.values[index].size = size
         case .progress(let done):
-            let before = active[index].done
-            active[index].done = done
-            let isFirst = !active[index].hasBaseline
-            active[index].hasBaseline = true
-            guard !isFirst, done > before else { return }
+            let before = transfers.values[index].done
+            transfers.values[index].done = done
+            let isFirst = !transfers.values[index].hasBaseline
+            transfers.values[index].hasBaseline = true
+            guard !isFirst, done > before else { return true }
             count(done - before, index, at: now)
-        default: return
+        default: return false
         }
+        return true
     }
 
-    private mutating func count(_ bytes: UInt64, _ index: Int, at now: Duration) {
-        active[index].counted = active[index].counted.addingCapped(bytes)
-        active[index].window.add(bytes, at: now)
+    private typealias Place = Dictionary<TransferID, ActiveTransfer>.Index
+
+    private mutating func count(_ bytes: UInt64, _ index: Place, at now: Duration) {
+        transfers.values[index].counted = transfers.values[index].counted.addingCapped(bytes)
+        transfers.values[index].window.add(bytes, at: now)
         window.add(bytes, at: now)
     }
 
@@ -181,6 +190,6 @@ struct ProgressModel: Sendable {
 
     private mutating func end(_ transfer: ActiveTransfer, moved: UInt64) {
         endedMoved = endedMoved.addingCapped(moved)
-        active.removeAll { $0.id == transfer.id }
+        transfers[transfer.id] = nil
     }
 }

@@ -123,10 +123,11 @@ final class TransferDisplay: Sendable {
         var lines: [String] = []
         state.withLock { state in
             for event in batch.map(advised) {
-                let before = event.transfer.flatMap { id in state.model.active.first { $0.id == id } }
+                let isJSON = presentation.style == .json
+                let before = isJSON ? event.transfer.flatMap { state.model.transfer($0) } : nil
                 let notice = state.model.apply(event, at: now)
-                if presentation.style == .json {
-                    let after = event.transfer.flatMap { id in state.model.active.first { $0.id == id } }
+                if isJSON {
+                    let after = event.transfer.flatMap { state.model.transfer($0) }
                     lines.append(JSONEvents.object(event, after ?? before).text)
                 } else if let notice, isWanted(notice, state.model), let line = text.line(notice, columns: columns) {
                     lines.append(line)

@@ -91,7 +91,8 @@ struct StoreQueue: CommandQueue {
 
     func isUnderWay(_ job: JobID) async throws -> Bool {
         let outlook = try await store.outlook(job: job)
-        return outlook.elsewhere > 0 || outlook.runnable == 0 && outlook.nextDue != nil
+        // Whoever has it may wait for a host with the rest of it: to take that over would be to ask the host again.
+        return outlook.elsewhere > 0 || outlook.nextDue != nil
     }
 
     func apply(_ action: QueueAction, to selection: QueueSelection) async throws -> Int {

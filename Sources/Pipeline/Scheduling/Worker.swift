@@ -139,7 +139,8 @@ public final class Worker: Sendable {
     }
 
     /// The task may be cancelled, and the rows must change all the same: an unstructured task does not inherit that.
-    private func release(_ claims: [ClaimedTransfer]) async throws {
+    @discardableResult
+    private func release(_ claims: [ClaimedTransfer]) async throws -> [TransferID: TransferState] {
         try await Task(executorPreference: BlockingExecutor.shared) { [queue] in try await queue.release(claims) }.value
     }
 
@@ -308,16 +309,17 @@ public final class Worker: Sendable {
             resources.events.publish(.released(.running), of: claim.id)
         } catch {
             if error is CancellationError || Task.isCancelled {
-                try await giveBack(claim, cancel.reason ?? .queued)
+                try await giveBack(claim)
             } else {
                 try await end(claim, SluiceError.wrapping(error))
             }
         }
     }
 
-    private func giveBack(_ claim: ClaimedTransfer, _ reason: TransferState) async throws {
-        try await release([claim])
-        if reason != .queued {
+    private func giveBack(_ claim: ClaimedTransfer) async throws {
+        // The user may have changed his mind since his wish was heard of; nil: another worker has it.
+        let reason = try await release([claim])[claim.id] ?? .running
+        if reason == .paused || reason == .cancelled {
             state.withLock { state in
                 state.summary.states[reason, default: 0] += 1
                 state.summary.ended.insert(claim.id)
@@ -372,7 +374,7 @@ public final class Worker: Sendable {
             let wishes = try await queue.heartbeat(claims)
             for (id, wish) in wishes {
                 state.withLock { $0.running[id] }?.cancel.cancel(wish)
-                try await giveBackReady(id, wish)
+                try await giveBackReady(id)
             }
         }
     }
@@ -387,10 +389,10 @@ public final class Worker: Sendable {
     }
 
     /// A claim that waits for its slot was paused or cancelled.
-    private func giveBackReady(_ id: TransferID, _ wish: TransferState) async throws {
+    private func giveBackReady(_ id: TransferID) async throws {
         let claim = state.withLock { state in
             state.ready.firstIndex { $0.id == id }.map { state.ready.remove(at: $0) }
         }
-        if let claim { try await giveBack(claim, wish) }
+        if let claim { try await giveBack(claim) }
     }
 }

@@ -8,6 +8,9 @@ public struct TransferIDs: Sendable, Equatable {
     /// Whether it has none.
     public var isEmpty: Bool { members.isEmpty }
 
+    /// How many they are.
+    public var count: Int { members.ranges.reduce(0) { $0 + $1.count } }
+
     /// Its rows, in ranges of ascending order.
     public var ranges: [Range<Int64>] { Array(members.ranges) }
 

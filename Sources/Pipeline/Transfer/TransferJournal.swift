@@ -140,7 +140,9 @@ public protocol TransferQueue: Sendable {
     func fail(_ claim: ClaimedTransfer, _ error: SluiceError, retryAfter: Duration?) async throws
 
     /// Gives claims back unharmed (shutdown, pause).
-    func release(_ claims: [ClaimedTransfer]) async throws
+    ///
+    /// - Returns: what each is now; none for one that another worker has.
+    func release(_ claims: [ClaimedTransfer]) async throws -> [TransferID: TransferState]
 
     /// Keeps the leases of this worker alive, and tells which claims were paused or cancelled by the user meanwhile.
     func heartbeat(_ claims: [ClaimedTransfer]) async throws -> [TransferID: TransferState]

@@ -83,7 +83,7 @@ final class HTTPObject: SourceObject {
             return OpenedObject(info: info, stream: stream, streamRange: range)
         case 200:
             try checkContent(response, answer.url)
-            return whole(response)
+            return try whole(response)
         case 416:
             response.body.cancel()
             if case .unsatisfied(total: 0)? = response.headers["Content-Range"].flatMap({ ContentRange($0) }) {
@@ -98,33 +98,49 @@ final class HTTPObject: SourceObject {
     }
 
     /// A server that answers a range wrongly is not asked for one again.
-    private func openWithoutRange(_ options: ReadOptions) async throws -> OpenedObject {
+    ///
+    /// - Parameter pinned: the version that it has to be, if another answer told one.
+    private func openWithoutRange(_ options: ReadOptions, of pinned: ObjectInfo? = nil) async throws -> OpenedObject {
         let plain = try await follower.get(from: follower.beginning, conditions: [:], options: options)
         resolved.withLock { $0 = plain.place }
-        guard plain.response.status == 200 else {
-            plain.response.body.cancel()
-            throw SluiceError(
-                httpStatus: plain.response.status,
-                headers: plain.response.headers,
-                object: location,
-                now: now()
-            )
-        }
+        let response = plain.response
         do {
-            try checkContent(plain.response, plain.url)
+            guard response.status == 200 else {
+                throw SluiceError(
+                    httpStatus: response.status,
+                    headers: response.headers,
+                    object: location,
+                    now: now()
+                )
+            }
+            try checkContent(response, plain.url)
+            return try whole(response, of: pinned)
         } catch {
-            plain.response.body.cancel()
+            response.body.cancel()
             throw error
         }
-        return whole(plain.response)
     }
 
-    private func whole(_ response: HTTPResponse) -> OpenedObject {
-        let size = HTTPObject.contentLength(response)
-        var info = info(response, size: size, supportsRanges: false)
+    private func whole(_ response: HTTPResponse, of pinned: ObjectInfo? = nil) throws -> OpenedObject {
+        var info = info(response, size: HTTPObject.contentLength(response), supportsRanges: false)
         info.endIsProven = response.lengthIsProven
+        if let pinned { try checkWhole(info, pinned) }
+        let size = info.size ?? pinned?.size
         let stream = size.map { body(response, $0) } ?? RemoteStream(response.body, object: location)
         return OpenedObject(info: info, stream: checkingBegin(stream), streamRange: ByteRange(0, size ?? .max))
+    }
+
+    /// Another answer stands for the whole object only if it says no less of it than the first one did.
+    private func checkWhole(_ seen: ObjectInfo, _ pinned: ObjectInfo) throws {
+        try checkVersion(seen, pinned)
+        guard pinned.size == nil, seen.size == nil, pinned.endIsProven, !seen.endIsProven else { return }
+        throw SluiceError(
+            .badAnswer,
+            object: location,
+            "its first answer told where it ends, and another one does not",
+            remedy: "the server contradicts itself; try again later, or another mirror",
+            retry: .restart
+        )
     }
 
     private func body(_ response: HTTPResponse, _ count: UInt64) -> any ByteStream {
@@ -154,9 +170,12 @@ final class HTTPObject: SourceObject {
     // MARK: - Reading
 
     func read(_ range: ByteRange, of info: ObjectInfo, options: ReadOptions) async throws -> any ByteStream {
-        guard let asked = range.httpRange, range.upper != .max else {
-            if range.isEmpty { return ChunkListStream([]) }
-            return try await readWhole(info, options)
+        if range.isEmpty { return ChunkListStream([]) }
+        let isWhole = range.lower == 0 && range.upper == info.size ?? .max
+        guard let asked = range.httpRange, range.upper != .max, info.supportsRanges || !isWhole else {
+            let opened = try await openWithoutRange(options, of: info)
+            guard let stream = opened.stream else { throw SluiceError(.internalFault, "a whole answer has a body") }
+            return stream
         }
         var conditions: HTTPHeaders = ["Range": asked]
         // RFC 9110 §13.1.5: a weak tag must not be sent in If-Range.
@@ -175,20 +194,6 @@ final class HTTPObject: SourceObject {
             throw error
         }
         return body(answer.response, range.count)
-    }
-
-    private func readWhole(_ info: ObjectInfo, _ options: ReadOptions) async throws -> any ByteStream {
-        let answer = try await follower.get(from: follower.beginning, conditions: [:], options: options)
-        guard answer.response.status == 200 else {
-            answer.response.body.cancel()
-            throw SluiceError(
-                httpStatus: answer.response.status,
-                headers: answer.response.headers,
-                object: location,
-                now: now()
-            )
-        }
-        return RemoteStream(answer.response.body, object: location)
     }
 
     private func checkPart(_ answer: RedirectFollower.Answer, _ asked: ByteRange, _ pinned: ObjectInfo) throws {

@@ -83,6 +83,47 @@ struct HTTPObjectTests {
         #expect(failure?.retry == retry)
     }
 
+    @Test(
+        "a second answer that stands for the whole object is checked like the first one",
+        arguments: [
+            (Self.response(200, ["ETag": "\"2\""]), SluiceError.Code.sourceChanged),
+            (Self.response(200, ["ETag": "\"1\"", "Content-Type": "text/html"]), .notAuthorised),
+            (Self.response(200, ["ETag": "\"1\"", "Content-Encoding": "gzip"]), .badAnswer),
+            (
+                HTTPResponse(
+                    status: 200,
+                    headers: ["ETag": "\"1\""],
+                    body: ChunkListStream([]),
+                    lengthIsProven: false,
+                    peer: nil
+                ), .badAnswer
+            ),
+            (Self.response(403, [:]), .notAuthorised),
+        ]
+    )
+    func second(answer: HTTPResponse, code: SluiceError.Code) async throws {
+        let object = try object(Answers(Self.response(200, ["ETag": "\"1\""]), answer))
+        let opened = try await object.open(prefetch: 1, options: options)
+        #expect(opened.info.size == nil && opened.info.endIsProven)
+        let failure = await #expect(throws: SluiceError.self) {
+            _ = try await object.read(ByteRange(0, .max), of: opened.info, options: options)
+        }
+        #expect(failure?.code == code, "\(failure?.description ?? "")")
+    }
+
+    @Test("the whole of an object without ranges is asked for without one")
+    func wholeWithoutRange() async throws {
+        let whole = Self.response(200, ["ETag": "\"1\"", "Content-Length": "100"])
+        let client = Answers(whole, whole, Self.response(200, ["ETag": "\"1\""]))
+        let object = try object(client)
+        let opened = try await object.open(prefetch: 1, options: options)
+        _ = try await object.read(ByteRange(0, 100), of: opened.info, options: options)
+        #expect(client.requests.withLock { $0.map { $0.headers["Range"] } } == ["bytes=0-0", nil])
+        let unmeasured = try await object.read(ByteRange(0, 100), of: opened.info, options: options)
+        let failure = await #expect(throws: SluiceError.self) { _ = try await unmeasured.next() }
+        #expect(failure?.code == .truncated, "a length that was told is not forgotten")
+    }
+
     @Test("ranges that are wrong twice in a row are not asked for again (D-04)")
     func brokenRanges() async throws {
         let whole = Self.response(200, ["ETag": "\"1\"", "Content-Length": "100"])
