@@ -21,6 +21,23 @@ import Testing
         #expect(peak.withLock { $0 } <= 4)
     }
 
+    @Test func `callers at once share the helpers, and none returns before its own calls`() async {
+        await withTaskGroup(of: Int.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    await BlockingThread.run {
+                        (0..<200).reduce(0) { wrong, _ in
+                            let calls = Locked(0)
+                            BlockingThread.each(5, most: 5) { _ in calls.withLock { $0 += 1 } }
+                            return wrong + (calls.withLock { $0 } == 5 ? 0 : 1)
+                        }
+                    }
+                }
+            }
+            #expect(await group.reduce(0, +) == 0)
+        }
+    }
+
     @Test func `calls run side by side`() {
         let (first, second) = (Latch(), Latch())
         // One after the other, either would wait for ever.
