@@ -42,6 +42,8 @@ final class HelperThreads: Sendable {
         let (woken, started) = state.withLock { state in
             state.offers += repeatElement(share, count: helpers)
             let woken = min(helpers, state.idle)
+            // Who is woken is idle no longer, though it may take him a while: the next caller counts on others.
+            state.idle -= woken
             let started = min(helpers - woken, HelperThreads.most - state.threads)
             state.threads += started
             return (woken, started)
@@ -64,7 +66,6 @@ final class HelperThreads: Sendable {
                 share.ended.post()
             } else {
                 wakeUps.wait()
-                state.withLock { $0.idle -= 1 }
             }
         }
     }

@@ -33,8 +33,10 @@ extension StateStore {
                 ]
             )
             if changed == 0 {
-                let goesAgain = try Self.queueAgain(claim, registry.name, db)
-                return goesAgain ? () : try Self.confirmFinished(claim, outcome, db)
+                guard try Self.queueAgain(claim, registry.name, db) else {
+                    return try Self.confirmFinished(claim, outcome, db)
+                }
+                return try StateJournal.forget(claim.id, db)
             }
             try StateJournal.forget(claim.id, db)
             try HostHistory.succeeded(claim.request.host, now: now, db)
@@ -52,7 +54,6 @@ extension StateStore {
             """,
             [claim.id.value, claim.fence, owner]
         )
-        if changed > 0 { try StateJournal.forget(claim.id, db) }
         return changed > 0
     }
 
@@ -68,7 +69,8 @@ extension StateStore {
         guard state == outcome.state.rawValue, fence == claim.fence else { throw StateFault.superseded(claim.id) }
     }
 
-    /// The journal stays: a later attempt, or the same command run again, goes on from it.
+    /// The journal stays: a later attempt, or the same command run again, goes on from it. An end for good under demands
+    /// that somebody changed meanwhile says nothing of his.
     package func fail(_ claim: ClaimedTransfer, _ error: SluiceError, retryAfter: Duration?) async throws {
         let delay = retryAfter.map { min(max($0.milliseconds, 0), Self.longestDelay) }
         let end: TransferState = delay != nil ? .delayed : error.retry == .park ? .parked : .failed
@@ -85,6 +87,8 @@ extension StateStore {
                     attempts = CASE WHEN :paused THEN max(attempts - 1, 0) ELSE attempts END,
                     wanted = NULL, owner = NULL, boot = NULL, lease_until = NULL, deaths = 0
                 WHERE id = :id AND fence = :fence AND owner = :owner AND state = 'running'
+                    AND (:state <> 'failed' OR wanted IS NOT NULL
+                        OR (expected_sha256 IS :expected AND overwrite = :overwrite))
                 """,
                 [
                     // A pause that the host asked for is no failed attempt, in whichever process.
@@ -92,9 +96,13 @@ extension StateStore {
                     "code": error.code.rawValue,
                     "message": Self.text(of: error), "remedy": error.remedy, "id": claim.id.value,
                     "fence": claim.fence, "owner": registry.name,
+                    "expected": claim.request.expectedSHA256, "overwrite": claim.request.overwrite.rawValue,
                 ]
             )
-            if changed == 0 { throw StateFault.superseded(claim.id) }
+            if changed == 0 {
+                let goesAgain = try end == .failed && Self.queueAgain(claim, registry.name, db)
+                guard goesAgain else { throw StateFault.superseded(claim.id) }
+            }
             try HostHistory.failed(claim.request.host, error.code, now: now, db)
         }
     }

@@ -3,6 +3,9 @@ import SluicePipeline
 
 /// What is left in the queue.
 extension StateStore {
+    /// Whether another process works with the state file.
+    package var hasCompany: Bool { registry.hasCompany() }
+
     /// `runnable` counts to 10,000 of a kind and no further: a worker asks often, and only whether there is anything.
     package func outlook(job: JobID?) async throws -> QueueOutlook {
         try await read { [registry, clock, leases] db in

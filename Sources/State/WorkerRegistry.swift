@@ -62,6 +62,11 @@ final class WorkerRegistry: Sendable {
         Self.names(in: directory).filter { !isAlive($0) }
     }
 
+    /// Whether another process that uses the state file lives.
+    func hasCompany() -> Bool {
+        Self.names(in: directory).contains { $0 != name && isAlive($0) }
+    }
+
     /// A process that lives, if there is one.
     static func liveWorker(in directory: String) -> String? {
         names(in: directory).first { isAlive($0, in: directory) }

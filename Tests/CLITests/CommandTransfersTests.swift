@@ -31,7 +31,9 @@ import Testing
     func demands() throws {
         let digest = try #require(Digest(.sha256, bytes: [UInt8](repeating: 7, count: 32)))
         let other = String(repeating: "0", count: 64)
-        let satisfies = CommandTransfers.satisfies
+        func satisfies(_ outcome: TransferOutcome, _ request: TransferRequest) -> Bool {
+            CommandTransfers.satisfies(outcome, under: .skip, request)
+        }
         #expect(satisfies(outcome(.done, digest), request(.refuse)))
         #expect(satisfies(outcome(.done, digest), request(.refuse, expecting: digest.hex)))
         #expect(!satisfies(outcome(.done, digest), request(.refuse, expecting: other)))
@@ -39,6 +41,7 @@ import Testing
         #expect(satisfies(outcome(.skipped, nil), request(.skip)))
         for policy in [OverwritePolicy.refuse, .overwrite, .renew, .replace("x")] {
             #expect(!satisfies(outcome(.skipped, nil), request(policy)), "left, perhaps, because of --no-clobber")
+            #expect(CommandTransfers.satisfies(outcome(.skipped, nil), under: policy, request(policy)))
         }
     }
 }

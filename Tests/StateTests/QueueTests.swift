@@ -294,6 +294,22 @@ struct QueueTests {
         #expect(try await state(id) == .done)
     }
 
+    @Test("a failure says nothing of demands that came while it ran, and keeps what was moved")
+    func failureUnderOtherDemands() async throws {
+        let id = try await add(0..<1)[0]
+        let claim = try #require(try await store.claim(1).first)
+        try await store.journal(of: claim).begin(pin: .weak(size: 1, modified: nil), size: 1, partSize: 1)
+        var demanding = TransferRequest.numbered(0)
+        demanding.overwrite = .overwrite
+        _ = try await store.add([demanding], command: "again")
+        try await store.fail(claim, SluiceError(.exists, "something else is there"), retryAfter: nil)
+        #expect(try await state(id) == .queued)
+        let again = try #require(try await store.claim(1).first)
+        #expect(again.request.overwrite == .overwrite && !again.isFresh && again.attempts == 0)
+        try await store.fail(again, SluiceError(.exists, "something else is there"), retryAfter: nil)
+        #expect(try await state(id) == .failed)
+    }
+
     @Test("keeps apart the same names at two endpoints, and names that only look alike")
     func identity() async throws {
         var other = TransferRequest.numbered(0)

@@ -18,9 +18,12 @@ struct CommandTransfers: Sendable {
     private static let interval = Duration.seconds(1)
 
     /// Returns when all have ended, or are held, whoever did it.
-    func run(_ requests: [TransferRequest]) async throws -> (RunReport, Outcomes) {
+    ///
+    /// - Parameter areAll: whether nothing else will be planned.
+    func run(_ requests: [TransferRequest], areAll: Bool = false) async throws -> (RunReport, Outcomes) {
         var (report, outcomes) = (RunReport(), Outcomes())
         display.plan(requests)
+        if areAll { display.completePlan() }
         try await settle(requests, &report, &outcomes)
         return (report, outcomes)
     }
@@ -108,7 +111,9 @@ struct CommandTransfers: Sendable {
                 case nil: continue
                 case .open(let job): jobs.insert(job)
                 // It was done as another command demanded.
-                case .finished(let outcome) where !CommandTransfers.satisfies(outcome, request): continue
+                case .finished(let outcome, let policy)
+                where !CommandTransfers.satisfies(outcome, under: policy, request):
+                    continue
                 case .some(let fate):
                     open[row] = nil
                     fate.tell(
@@ -119,7 +124,7 @@ struct CommandTransfers: Sendable {
                         to: session.events,
                         &report
                     )
-                    if case .finished(let outcome) = fate { outcomes[ObjectKey(request.target)] = outcome }
+                    if case .finished(let outcome, _) = fate { outcomes[ObjectKey(request.target)] = outcome }
                 }
             }
             guard try await isUnderWay(jobs, queue) else { break }
@@ -132,10 +137,14 @@ struct CommandTransfers: Sendable {
         return open.sorted { $0.key < $1.key }.map(\.value)
     }
 
-    /// Whether an end that another command's demands led to is one by a request's. What was left as it was may have been
-    /// left because of them: that is looked at again.
-    static func satisfies(_ outcome: TransferOutcome, _ request: TransferRequest) -> Bool {
-        if outcome.state == .skipped, request.overwrite != .skip { return false }
+    /// Whether an end that another command's demands may have led to is one by a request's. What was left as it was, as
+    /// one said that it should be, is looked at again for one that did not.
+    static func satisfies(
+        _ outcome: TransferOutcome,
+        under policy: OverwritePolicy,
+        _ request: TransferRequest
+    ) -> Bool {
+        if outcome.state == .skipped, policy == .skip, request.overwrite != .skip { return false }
         guard let expected = request.expectedSHA256 else { return true }
         return outcome.sha256?.hex == expected
     }

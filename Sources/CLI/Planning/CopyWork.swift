@@ -213,7 +213,7 @@ struct CopyWork: Sendable {
             if page.isEmpty { break }
             last = page.last?.row
             forgotten -= page.count
-            let wanted = page.map { row, request in (row, demanded(rows.special[row] ?? request)) }
+            let wanted = page.map { row, request in (row, rows.special[row] ?? demanded(request)) }
             report.merge(try await transfers.follow(Dictionary(uniqueKeysWithValues: wanted)))
         }
         if forgotten > 0, !report.interrupted {
@@ -230,13 +230,14 @@ struct CopyWork: Sendable {
         return report
     }
 
-    /// A request as this command makes it, whatever one that took it over demands. It shares no read: the numbers of
+    /// A request as this command made it, whatever one that took it over demands. It shares no read: the numbers of
     /// several commands are no numbers of one.
     private func demanded(_ request: TransferRequest) -> TransferRequest {
         var request = request
         request.overwrite = rules.overwrite
         request.expectedSHA256 = rules.expectedSHA256?.lowercased()
-        request.needsCommand = request.needsCommand || rules.hasSecrets
+        request.needsCommand = rules.hasSecrets
+        request.alternates = []
         request.fanOut = nil
         return request
     }
@@ -304,7 +305,10 @@ private struct AddedRows: Sendable {
 
     mutating func add(_ row: TransferID, _ request: TransferRequest, isSpecial: Bool) {
         ids.insert(row)
-        if isSpecial { special[row] = request }
+        if isSpecial {
+            special[row] = request
+            special[row]?.fanOut = nil
+        }
     }
 
     mutating func merge(_ other: AddedRows) {

@@ -213,8 +213,7 @@ struct VerifyRepair: Sendable {
     private func bring(_ requests: [TransferRequest], _ title: String) async throws -> RunReport {
         if requests.isEmpty { return RunReport() }
         let transfers = CommandTransfers(session: session, display: display, title: title, priority: 0)
-        display.completePlan()
-        return try await transfers.run(requests).0
+        return try await transfers.run(requests, areAll: true).0
     }
 
     /// Puts the hub's listing back, if the hub still answers with the same bytes.

@@ -77,7 +77,8 @@ struct StoreQueue: CommandQueue {
                     moved: 0,
                     stored: stored,
                     note: row.note
-                )
+                ),
+                under: row.request.overwrite
             )
         }
     }
@@ -91,8 +92,9 @@ struct StoreQueue: CommandQueue {
 
     func isUnderWay(_ job: JobID) async throws -> Bool {
         let outlook = try await store.outlook(job: job)
+        if outlook.elsewhere > 0 { return true }
         // Whoever has it may wait for a host with the rest of it: to take that over would be to ask the host again.
-        return outlook.elsewhere > 0 || outlook.nextDue != nil
+        return outlook.nextDue != nil && (outlook.runnable == 0 || store.hasCompany)
     }
 
     func apply(_ action: QueueAction, to selection: QueueSelection) async throws -> Int {

@@ -4,7 +4,8 @@ import SluicePipeline
 enum TransferFate: Sendable {
     /// It has not ended: it is one of this job.
     case open(JobID)
-    case finished(TransferOutcome)
+    /// Under the policy that its row had then.
+    case finished(TransferOutcome, under: OverwritePolicy)
     case failed(SluiceError, parked: Bool)
     /// The user paused or cancelled it.
     case held(TransferState)
@@ -22,7 +23,7 @@ enum TransferFate: Sendable {
         events.publish(.started(source: source, target: target, size: size), of: row)
         switch self {
         case .open: return
-        case .finished(let outcome):
+        case .finished(let outcome, _):
             report.states[outcome.state, default: 0] += 1
             events.publish(.finished(outcome), of: row)
         case .failed(let error, let parked):

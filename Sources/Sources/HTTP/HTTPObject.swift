@@ -257,11 +257,14 @@ final class HTTPObject: SourceObject {
     private func isSame(_ seen: ObjectInfo, _ pinned: ObjectInfo) -> Bool {
         if case .weak(let size, let modified) = pinned.pin {
             guard case .weak(let newSize, let newModified) = seen.pin else { return seen.size == size }
+            // A chunked answer has no length to compare; then the time has to tell.
+            if size == nil || newSize == nil, size != newSize { return modified != nil && newModified == modified }
             return newSize == size && (modified == nil || newModified == nil || newModified == modified)
         }
-        // A chunked answer has no length to compare.
-        if case .etag(let tag, nil) = seen.pin, case .etag(tag, _) = pinned.pin { return true }
-        return seen.pin == pinned.pin
+        guard case .etag(let tag, let size) = pinned.pin, case .etag(tag, let newSize) = seen.pin else {
+            return seen.pin == pinned.pin
+        }
+        return size == nil || newSize == nil || newSize == size
     }
 
     private func changed(_ old: ObjectInfo, _ new: ObjectInfo) -> SluiceError {

@@ -111,6 +111,29 @@ struct HTTPObjectTests {
         #expect(failure?.code == code, "\(failure?.description ?? "")")
     }
 
+    @Test(
+        "a length that only one of two answers tells is no other version",
+        arguments: [
+            (["ETag": "\"1\""], ["ETag": "\"1\"", "Content-Length": "100"], true),
+            (["ETag": "\"1\"", "Content-Length": "100"], ["ETag": "\"1\""], true),
+            (["ETag": "\"1\"", "Content-Length": "100"], ["ETag": "\"1\"", "Content-Length": "99"], false),
+            (["Last-Modified": "a"], ["Last-Modified": "a", "Content-Length": "100"], true),
+            (["Last-Modified": "a", "Content-Length": "100"], ["Last-Modified": "b"], false),
+            (["Content-Length": "100"], [:], false),
+        ] as [(HTTPHeaders, HTTPHeaders, Bool)]
+    )
+    func lengths(first: HTTPHeaders, second: HTTPHeaders, isSame: Bool) async throws {
+        let object = try object(Answers(Self.response(200, first), Self.response(200, second)))
+        let opened = try await object.open(prefetch: 1, options: options)
+        let whole = ByteRange(0, opened.info.size ?? .max)
+        do {
+            _ = try await object.read(whole, of: opened.info, options: options)
+            #expect(isSame)
+        } catch {
+            #expect(!isSame, "\(error)")
+        }
+    }
+
     @Test("the whole of an object without ranges is asked for without one")
     func wholeWithoutRange() async throws {
         let whole = Self.response(200, ["ETag": "\"1\"", "Content-Length": "100"])
