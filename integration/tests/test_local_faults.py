@@ -34,7 +34,7 @@ def test_l01_a_disk_without_room_is_told_before_the_bytes_move_and_the_work_goes
     url = origin.add("/big", size=LARGE)
     result = sluice("cp", url, f"{disk}/big")
     assert result.rc == 1, result
-    assert f"{disk}/big" in result.err and "No space left on device" in result.err and "Free space" in result.err
+    assert f"{disk}/big" in result.err and "No space left on device" in result.err and "free space" in result.err
     assert f"({LARGE} bytes) needed" in result.err and re.search(r"\(\d+ bytes\) and \d+ inodes free", result.err)
     assert os.listdir(disk) == [] and rows(sluice)["big"]["state"] == "parked"
     # No busy loop: one look at the source, and no part of it.

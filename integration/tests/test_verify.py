@@ -219,6 +219,10 @@ def test_what_a_repair_brought_is_up_to_date(mirror, sluice, repo, env):
     sluice.ok(*words, env=env)
     place.write("model-1.safetensors", flipped(place.read("model-1.safetensors"), MIB))
     assert sluice(*words, env=env).rc == 1, "what came after the repair is not the repair's"
+    sluice.ok("verify", "--repair", place.location, env=env)
+    repo.commit({"model-1.safetensors": b"a new one"})
+    sluice.ok("mirror", "hf://org/m", place.location, env=env)
+    assert place.read("model-1.safetensors") == b"a new one", "what a repair brought may be replaced"
 
 
 def test_quick_on_a_disk_says_what_only_its_size_tells(mirror, sluice, another_sluice, repo, env):

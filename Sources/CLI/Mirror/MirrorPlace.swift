@@ -60,13 +60,16 @@ struct MirrorPlace: Sendable {
             look = try await PlaceLook(session, target, nil, all: rules.looksForOthers)
             return
         }
-        let manifest = try await reader.manifest(ref.current.manifest)
+        var manifest = try await reader.manifest(ref.current.manifest)
         try MirrorPlace.refuseOther(manifest.source, than: revision, at: target.sink.location)
         // Whoever clears a cache does not know of the manifest.
         let isThere = cache?.has(manifest.source.resolved) ?? true
-        self.manifest = isThere ? manifest : nil
         let looksLikeFiles = isThere && layout == .plain && manifest.layout == layout
         look = try await PlaceLook(session, target, looksLikeFiles ? manifest : nil, all: rules.looksForOthers)
+        for index in manifest.files.indices {
+            if let now = look.renewed[manifest.files[index].path] { manifest.files[index].stored = now }
+        }
+        self.manifest = isThere ? manifest : nil
         let known = manifest.layout == layout ? manifest.files : []
         earlier = rules.deletes ? try await MirrorPlace.earlier(reader, ref.leftovers, layout, besides: known) : [:]
     }

@@ -8,6 +8,8 @@ import SluicePipeline
 struct PlaceLook: Sendable {
     /// Files of the manifest that are not there as the mirror brought them, by their paths.
     private(set) var lost: [ObjectKey: MirrorLoss] = [:]
+    /// What the sink calls those now that are other files than the mirror brought, with the same bytes.
+    private(set) var renewed: [ObjectKey: String] = [:]
     /// Keys that the manifest does not name; nil if they were not listed.
     private var others: Set<ObjectKey>?
 
@@ -33,9 +35,12 @@ struct PlaceLook: Sendable {
         let local = try LocalRecords(session, target.location)
         for file in manifest?.files ?? [] {
             let loss = try await PlaceLook.loss(of: file, target, session)
-            // What a repair brought is another file than the manifest knows, and has the right bytes all the same.
-            if loss == .replaced, try await local?.vouch(for: file.sha256, at: file.place) == true { continue }
-            lost[file.path] = loss
+            // What a repair or a copy brought is another file than the manifest knows, and has the right bytes all the same.
+            if loss == .replaced, let now = try await local?.version(with: file.sha256, at: file.place) {
+                renewed[file.path] = now
+            } else {
+                lost[file.path] = loss
+            }
         }
     }
 

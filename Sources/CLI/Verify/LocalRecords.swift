@@ -22,11 +22,17 @@ struct LocalRecords: Sendable {
 
     /// Whether the file is known to hold bytes of that SHA-256.
     func vouch(for digest: Digest, at place: ObjectKey) async throws -> Bool {
+        try await version(with: digest, at: place) != nil
+    }
+
+    /// What the sink calls the file if it is known to hold bytes of that SHA-256.
+    func version(with digest: Digest, at place: ObjectKey) async throws -> String? {
         let known = try await session.queue().stored(digest)
         guard !known.isEmpty, let target = try? sink.target(place), let there = try? await target.existing() else {
-            return false
+            return nil
         }
-        return known.contains { $0.location == there.location && $0.fingerprint == there.fingerprint }
+        let isKnown = known.contains { $0.location == there.location && $0.fingerprint == there.fingerprint }
+        return isKnown ? there.fingerprint : nil
     }
 
     /// What transfers of this machine proved of files below the place, by location: good for a file that has that
