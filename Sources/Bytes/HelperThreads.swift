@@ -70,20 +70,3 @@ final class HelperThreads: Sendable {
         }
     }
 }
-
-/// sem_overview(7), in a heap cell that never moves.
-final class Semaphore: @unchecked Sendable {
-    private let cell = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
-
-    init() { sem_init(cell, 0, 0) }
-
-    deinit {
-        sem_destroy(cell)
-        cell.deallocate()
-    }
-
-    func post() { sem_post(cell) }
-
-    // EINTR: a signal came.
-    func wait() { while sem_wait(cell) != 0 {} }
-}

@@ -1,4 +1,5 @@
 import Glibc
+import SluiceBytes
 import Synchronization
 
 /// Runs tasks on threads of its own, on which blocking is allowed.
@@ -10,10 +11,9 @@ import Synchronization
 /// At most one thread is on its way up at a time: it takes a job, and wakes the next if there is more. A hundred tasks
 /// that become ready at once do not wake every thread to fight for a lock and two cores.
 public final class BlockingExecutor: TaskExecutor, @unchecked Sendable {
-    // Unchecked: the C mutex guards all that follows the semaphore; both are heap cells that never move. No condition
-    // variable: glibc before 2.41 can lose a signal (sourceware bug 25847), a semaphore counts.
+    // Unchecked: the C mutex, a heap cell that never moves, guards all that follows the semaphore.
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private let wakeUps = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
+    private let wakeUps = Semaphore()
     private var jobs: [UnownedJob] = []
     private var head = 0
     private var idle = 0
@@ -24,7 +24,6 @@ public final class BlockingExecutor: TaskExecutor, @unchecked Sendable {
 
     private init(threads: Int) {
         pthread_mutex_init(mutex, nil)
-        sem_init(wakeUps, 0, 0)
         for _ in 0..<threads { start() }
     }
 
@@ -52,7 +51,7 @@ public final class BlockingExecutor: TaskExecutor, @unchecked Sendable {
         jobs.append(job)
         let wakes = takeWake()
         pthread_mutex_unlock(mutex)
-        if wakes { sem_post(wakeUps) }
+        if wakes { wakeUps.post() }
     }
 
     /// Whether the caller, who holds the mutex, has to wake a thread once he lets go of it.
@@ -66,7 +65,7 @@ public final class BlockingExecutor: TaskExecutor, @unchecked Sendable {
         let executor = asUnownedTaskExecutor()
         while true {
             let (job, wakes) = take()
-            if wakes { sem_post(wakeUps) }
+            if wakes { wakeUps.post() }
             job.runSynchronously(on: executor)
         }
     }
@@ -77,8 +76,7 @@ public final class BlockingExecutor: TaskExecutor, @unchecked Sendable {
         while head == jobs.count {
             idle += 1
             pthread_mutex_unlock(mutex)
-            // EINTR: a signal came; whoever was to be woken is still to be.
-            while sem_wait(wakeUps) != 0 {}
+            wakeUps.wait()
             pthread_mutex_lock(mutex)
             idle -= 1
             isWaking = false
