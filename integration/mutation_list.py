@@ -312,9 +312,14 @@ VIEWS_AND_SINKS = [
            "place.share.store.open(file.digest)?.size == file.size", "true",
            python=("test_store_invariants.py::test_a_tree_whose_blob_is_gone_is_no_reason_to_skip_it",), before="try "),
     _value("sink: what another name stood for once is believed", "Sources/Sinks/CAS/CASTarget.swift",
-           "alternate.digest.map({ try FileContent.digest($0.algorithm, of: blob.file, pool: pool) == $0 })",
-           "Optional(true)", python=("test_store_invariants.py::test_another_name_is_compared_with_the_bytes",),
-           before="try "),
+           "FileContent.digest(digest.algorithm, of: blob.file, pool: BufferPool(retained: 1)) == digest", "true",
+           python=("test_store_invariants.py::test_another_name_is_compared_with_the_bytes",), before="try "),
+    _value("sink: what was linked unread is noted", "Sources/Sinks/CAS/CASTarget.swift",
+           "plan.isOneVersion || plan.isRecalled", "true",
+           python=("test_listed_versions.py::test_what_was_linked_unread_says_nothing_of_the_version",)),
+    _value("sink: of two contents of a version one is taken", "Sources/Sinks/CAS/Alternates.swift",
+           "plain.count == 1", "!plain.isEmpty",
+           python=("test_listed_versions.py::test_a_tag_that_stood_for_two_contents_names_none",)),
 ]
 
 MUTATIONS = SYNCS + VIEW_SYNCS + COMMITS + COLLECTIONS + PUBLISHING + SCRUBS + VIEWS_AND_SINKS

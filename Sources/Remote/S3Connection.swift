@@ -37,6 +37,11 @@ package final class S3Connection: Sendable {
     /// Exact: it is parsed again by whoever opens the object. What shows it makes it printable.
     package func location(_ key: ObjectKey) -> String { "s3://\(bucket)/\(key.text)" }
 
+    /// The object's URL in path style, whichever style is spoken: the same for every account.
+    package func place(_ key: ObjectKey) -> String {
+        client.endpoint.text(region: client.region(of: bucket)) + "/\(bucket)/\(key.s3.encodedPath)"
+    }
+
     /// The client with the quirks that fit what the server calls itself.
     ///
     /// - Throws: `SluiceError` where the bucket is missing or out of reach. A bucket that may be used but not looked at

@@ -4,7 +4,7 @@ enum Schema {
     static let applicationID: Int64 = 0x534C_5543
 
     /// `PRAGMA user_version`.
-    static let version: Int64 = 3
+    static let version: Int64 = 4
 
     /// STRICT, because a value of the wrong type is a fault to find, not to convert.
     static let statements: [String] = [
@@ -30,6 +30,9 @@ enum Schema {
             expected_sha256 TEXT,
             needs_command INTEGER NOT NULL,
             size INTEGER,
+            listed_etag TEXT,
+            listed_modified INTEGER,
+            listed_at INTEGER,
             fan_out INTEGER,
             alternates TEXT NOT NULL,
             state TEXT NOT NULL CHECK (state IN

@@ -133,8 +133,8 @@ private struct QueueEntry {
                 state = CASE state WHEN 'running' THEN 'running' ELSE 'queued' END,
                 attempts = CASE state WHEN 'running' THEN attempts ELSE 0 END,
                 deaths = 0, not_before = NULL, overwrite = :overwrite, expected_sha256 = :expected,
-                needs_command = :needs, host = :host, size = coalesce(:size, size), fan_out = :fan_out,
-                alternates = :alternates
+                needs_command = :needs, host = :host, size = coalesce(:size, size), listed_etag = :etag,
+                listed_modified = :modified, listed_at = :listed_at, fan_out = :fan_out, alternates = :alternates
             WHERE id = :id
             """,
             try arguments(request, ["id": id])
@@ -146,9 +146,9 @@ private struct QueueEntry {
         try db.run(
             """
             INSERT INTO transfer (job, source, target, settings, host, overwrite, expected_sha256, needs_command,
-                size, fan_out, alternates, state, priority, rank, added_at)
+                size, listed_etag, listed_modified, listed_at, fan_out, alternates, state, priority, rank, added_at)
             VALUES (:job, :source, :target, :settings, :host, :overwrite, :expected, :needs,
-                :size, :fan_out, :alternates, 'queued', :priority, :rank, :now)
+                :size, :etag, :modified, :listed_at, :fan_out, :alternates, 'queued', :priority, :rank, :now)
             """,
             try arguments(
                 request,
@@ -170,7 +170,8 @@ private struct QueueEntry {
         let common: [String: (any DatabaseValueConvertible)?] = [
             "job": job.value, "priority": priority, "overwrite": request.overwrite.rawValue,
             "expected": request.expectedSHA256, "needs": request.needsCommand ? 1 : 0, "host": request.host,
-            "size": request.size.map { Int64(clamping: $0) }, "fan_out": request.fanOut,
+            "size": request.size.map { Int64(clamping: $0) }, "etag": request.listed?.etag,
+            "modified": request.listed?.modified, "listed_at": request.listed?.at, "fan_out": request.fanOut,
             "alternates": try AlternatesText.encode(request.alternates),
         ]
         return StatementArguments(common.merging(more) { _, new in new })

@@ -6,6 +6,9 @@ import SluicePipeline
 extension StateStore: TransferQueue {
     /// Delayed rows that one claim promotes at most: bounds a claim after an outage that delayed everything.
     private static let promotionLimit = 1_000
+    /// Milliseconds for which a row may go by what a listing told of its source's version. Whoever copies a directory
+    /// looks at it once; whoever works a queue off at night means what is there at night.
+    private static let listingLife: Int64 = 600_000
 
     package func claim(
         limit: Int,
@@ -20,7 +23,7 @@ extension StateStore: TransferQueue {
             try Leases.reap(registry, boot: leases.boot, time: leases.now(), now: now, db)
             try Self.promote(now: now, db)
             let heads = try RunnableHeads(db: db, job: job).best(limit, perHost: perHost, running: running)
-            return try Self.take(heads, ofJob: job != nil, lease, db)
+            return try Self.take(heads, ofJob: job != nil, lease, now: now, db)
         }
     }
 
@@ -46,12 +49,13 @@ extension StateStore: TransferQueue {
         _ heads: [Int64],
         ofJob: Bool,
         _ lease: Lease,
+        now: Int64,
         _ db: Database
     ) throws -> [ClaimedTransfer] {
         var claims: [ClaimedTransfer] = []
         var taken: Set<Int64> = []
         for head in heads where taken.insert(head).inserted {
-            let claim = try take(head, lease, db)
+            let claim = try take(head, lease, now: now, db)
             claims.append(claim)
             guard let fanOut = claim.request.fanOut else { continue }
             let siblings = try db.rows(
@@ -65,14 +69,14 @@ extension StateStore: TransferQueue {
             for row in siblings {
                 let id: Int64 = try row.required("id")
                 taken.insert(id)
-                claims.append(try take(id, lease, db))
+                claims.append(try take(id, lease, now: now, db))
             }
         }
         return claims
     }
 
     /// The attempt is counted before it starts: one that kills its worker is counted too.
-    private static func take(_ id: Int64, _ lease: Lease, _ db: Database) throws -> ClaimedTransfer {
+    private static func take(_ id: Int64, _ lease: Lease, now: Int64, _ db: Database) throws -> ClaimedTransfer {
         let sql = """
             UPDATE transfer SET state = 'running', fence = fence + 1, owner = ?, boot = ?, lease_until = ?,
                 attempts = attempts + 1, wanted = NULL
@@ -84,10 +88,16 @@ extension StateStore: TransferQueue {
             preconditionFailure("the row is there: its number was just read")
         }
         let attempts: Int = try row.required("attempts")
+        var request = try TransferRequest(row)
+        if let at = request.listed?.at {
+            let (age, overflow) = now.subtractingReportingOverflow(at)
+            // A listing of the future is of a clock that was set back.
+            if overflow || !(0...listingLife).contains(age) { request.listed = nil }
+        }
         return ClaimedTransfer(
             id: TransferID(id),
             job: JobID(try row.required("job")),
-            request: try TransferRequest(row),
+            request: request,
             fence: try row.required("fence"),
             attempts: attempts - 1,
             priority: try row.required("priority"),

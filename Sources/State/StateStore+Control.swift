@@ -57,7 +57,7 @@ extension StateStore {
             selection,
             """
             UPDATE OR IGNORE transfer SET state = 'queued', attempts = 0, deaths = 0, not_before = NULL,
-                finished_at = NULL, error_code = NULL, error_message = NULL, error_remedy = NULL
+                finished_at = NULL, error_code = NULL, error_message = NULL, error_remedy = NULL, listed_etag = NULL
             WHERE id = :id AND state IN ('failed', 'cancelled', 'delayed', 'parked')
             """
         )

@@ -5,7 +5,8 @@ import SluicePipeline
 extension TransferRequest {
     /// What `init` reads.
     static let columns = """
-        source, target, settings, overwrite, expected_sha256, needs_command, host, size, fan_out, alternates
+        source, target, settings, overwrite, expected_sha256, needs_command, host, size, listed_etag,
+            listed_modified, listed_at, fan_out, alternates
         """
 
     /// A request from its row.
@@ -26,9 +27,20 @@ extension TransferRequest {
             needsCommand: needsCommand != 0,
             host: try row.required("host"),
             size: row.byteCount("size"),
+            listed: ListedVersion(row),
             fanOut: row.optional("fan_out"),
             alternates: try AlternatesText.decode(row.required("alternates"))
         )
+    }
+}
+
+extension ListedVersion {
+    /// Nil of a row that was not listed.
+    fileprivate init?(_ row: Row) {
+        guard let etag: String = row.optional("listed_etag"), let modified: Int64 = row.optional("listed_modified"),
+            let at: Int64 = row.optional("listed_at")
+        else { return nil }
+        self.init(etag: etag, modified: modified, at: at)
     }
 }
 

@@ -59,6 +59,37 @@ import Testing
         #expect(Set(answers[2]) == [Self.one, Self.two] && answers[2].count == 2)
     }
 
+    @Test func `an index is made only for what it is worth`() throws {
+        try fill()
+        guard case .costs(let cost) = try AlternateIndex.open(store, in: directory, reading: 100) else {
+            Issue.record("three manifests were read")
+            return
+        }
+        #expect(cost > 600 && (try? fixture.directory.read(file.utf8)) == nil)
+        guard case .opened(let index) = try AlternateIndex.open(store, in: directory, reading: cost) else {
+            Issue.record("no index was made")
+            return
+        }
+        #expect(index.lookup(kind: "git-sha1", value: "11") == [Self.one])
+        // To read it is work, too.
+        guard case .costs(let cost) = try AlternateIndex.open(store, in: directory, reading: 10) else {
+            Issue.record("it was read")
+            return
+        }
+        #expect(cost < 100)
+        guard case .opened = try AlternateIndex.open(store, in: directory, reading: cost) else {
+            Issue.record("it was not read")
+            return
+        }
+    }
+
+    @Test func `a CRC leads to no blob`() throws {
+        try commit("a", "one", ("crc64nvme", "11"), ("etag", "11"))
+        let index = try open()
+        #expect(index.lookup(kind: "crc64nvme", value: "11").isEmpty)
+        #expect(index.lookup(kind: "etag", value: "11") == [Self.one])
+    }
+
     @Test func `an index that is current is read, and no manifest is`() throws {
         try fill()
         _ = try open()

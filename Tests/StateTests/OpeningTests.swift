@@ -110,7 +110,7 @@ struct OpeningTests {
     @Test(
         "refuses another version, another program's file and what is no database, and leaves them as they are",
         arguments: [
-            (60, [0, 0, 0, 4], "newer Sluice"), (60, [0, 0, 0, 2], "older Sluice"),
+            (60, [0, 0, 0, 5], "newer Sluice"), (60, [0, 0, 0, 3], "older Sluice"),
             (68, [1, 2, 3, 4], "not a state file"), (0, [0], "damaged"),
         ] as [(Int, [UInt8], String)]
     )

@@ -111,6 +111,12 @@ public final class FakeSource: SourceObject {
     /// How often it was looked at.
     public var opens: Int { state.withLock { $0.opens } }
 
+    /// As a listing names a version.
+    public func listed(_ version: ListedVersion, size: UInt64) -> ObjectInfo? {
+        let pin = Pin.etag(version.etag, size: size)
+        return ObjectInfo(size: size, pin: pin, supportsRanges: true, modified: version.modified, place: location)
+    }
+
     /// Looks at the object.
     public func open(prefetch: UInt64, options: ReadOptions) async throws -> OpenedObject {
         try faults.pass("open")

@@ -90,7 +90,7 @@ struct CopyPlanner: Sendable {
         let name = proposed ?? location.baseName
         let alternates = try rules.alternates.ofObject(named: name)
         let requests = try targets.map { target in
-            try request(text, object, alternates, to: target, try target.key(named: name), size: nil)
+            try request(text, object, alternates, to: target, try target.key(named: name))
         }
         try CopyTarget.refuseRepeated(requests.map(\.target))
         return requests
@@ -130,9 +130,10 @@ struct CopyPlanner: Sendable {
             do {
                 let object = try source.object(entry.relativeKey)
                 let alternates = try rules.alternates.below(entry.relativeKey)
-                requests.append(
-                    try request(entry.location, object, alternates, to: target, entry.relativeKey, size: entry.size)
-                )
+                var made = try request(entry.location, object, alternates, to: target, entry.relativeKey)
+                made.size = entry.size
+                made.listed = listed(entry, object)
+                requests.append(made)
             } catch var error as SluiceError {
                 // The object is what the user can act upon: the target only says what is wrong with its key.
                 error.object = Redact.location(entry.location)
@@ -145,13 +146,19 @@ struct CopyPlanner: Sendable {
         }
     }
 
+    /// The version that an entry tells, if its source knows it by that.
+    private func listed(_ entry: SourceEntry, _ object: any SourceObject) -> ListedVersion? {
+        guard let etag = entry.etag, let modified = entry.modified, let size = entry.size else { return nil }
+        let version = ListedVersion(etag: etag, modified: modified, at: session.time.wallMilliseconds())
+        return object.listed(version, size: size) == nil ? nil : version
+    }
+
     private func request(
         _ text: String,
         _ object: any SourceObject,
         _ alternates: [Location],
         to target: CopyTarget,
-        _ key: ObjectKey,
-        size: UInt64?
+        _ key: ObjectKey
     ) throws -> TransferRequest {
         let others = alternates.map { AlternatePlaces.text($0) }
         let needsCommand = rules.hasSecrets || ([text] + others).contains(where: Redact.mayHoldCredential)
@@ -165,7 +172,6 @@ struct CopyPlanner: Sendable {
             // Its standard output is as much the command's own as its standard input.
             needsCommand: needsCommand || text == "-" || target.location.kind == .stream,
             host: object.host,
-            size: size,
             alternates: needsCommand ? try zip(alternates, others).map(kept) : others
         )
     }

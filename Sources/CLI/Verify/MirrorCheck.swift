@@ -213,13 +213,3 @@ extension SluiceError {
         code == .digestMismatch || code == .unsupported && object.host == "file"
     }
 }
-
-extension Pin {
-    /// What a server calls the version.
-    var entityTag: String? {
-        switch self {
-        case .etag(let tag, _), .version(_, let tag): tag
-        case .file, .weak: nil
-        }
-    }
-}

@@ -23,6 +23,9 @@ struct AlternateFile {
 
     private var path: [UInt8] { directory.appending("alternates".utf8).bytes }
 
+    /// Bytes; 0 if it is not there.
+    var size: UInt64 { (try? FileStatus(path).size) ?? 0 }
+
     /// Nil unless it is whole and of this store.
     func read() -> AlternateRows? {
         guard let file = try? OwnedDescriptor.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK),

@@ -20,14 +20,42 @@ package struct AlternateIndex: Sendable {
     ///   it is missing; one that cannot be written to costs only time.
     /// - Throws: if the store's manifests cannot be read.
     package static func open(_ store: ContentStore, in directory: LocalPath) throws(SluiceError) -> AlternateIndex {
+        guard case .opened(let index) = try open(store, in: directory, reading: .max) else {
+            preconditionFailure("no manifests have more bytes than a number can tell")
+        }
+        return index
+    }
+
+    /// What came of opening it.
+    enum Opening {
+        case opened(AlternateIndex)
+        /// It would be as much work as to read so many bytes of manifests.
+        case costs(UInt64)
+    }
+
+    /// What is read of the index itself in the time of one byte of a manifest.
+    private static let lightness: UInt64 = 8
+
+    /// Opens it if that is no more work than to read `limit` bytes of manifests.
+    static func open(
+        _ store: ContentStore,
+        in directory: LocalPath,
+        reading limit: UInt64
+    ) throws(SluiceError) -> Opening {
         let file = AlternateFile(directory: directory, store: store.id)
+        let own = file.size / lightness
+        if own > limit { return .costs(own) }
         let names = try store.manifestIdentities()
         var kept = file.read()
-        if let kept, kept.manifests == names { return AlternateIndex(rows: kept) }
+        if let kept, kept.manifests == names { return .opened(AlternateIndex(rows: kept)) }
+        if limit != .max {
+            let cost = own.addingCapped(try store.manifestBytes(but: Set(kept?.manifests ?? [])))
+            if cost > limit { return .costs(cost) }
+        }
         // Taken, not copied: they are as much as the rest of the process.
         let rows = try AlternateIndex.rows(of: store, names, kept.take())
         file.write(rows)
-        return AlternateIndex(rows: rows)
+        return .opened(AlternateIndex(rows: rows))
     }
 
     /// The blobs of that name, each once; most often none or one.
@@ -49,10 +77,14 @@ package struct AlternateIndex: Sendable {
         if known.count > 2 * known.count(where: isCurrent.contains) { known = [] }
         var rows = known.isEmpty ? AlternateRows() : kept ?? AlternateRows()
         rows.manifests = names
-        try store.forEachIdentified { (identity, read) throws(SluiceError) in
-            guard !known.contains(identity), let manifest = try read() else { return }
+        try store.forEachIdentified { (identity, name, file, directory) throws(SluiceError) in
+            guard !known.contains(identity), let manifest = try store.manifest(name, file, in: directory) else {
+                return
+            }
             for file in manifest.files {
-                for alternate in file.alternates { rows.insert(alternate, BlobKey(file.digest), file.size) }
+                for alternate in file.alternates where alternate.isLookedFor {
+                    rows.insert(alternate, BlobKey(file.digest), file.size)
+                }
             }
         }
         rows.seal()
@@ -64,19 +96,27 @@ extension ContentStore {
     /// What stands for each manifest's file, sorted: the hash of its name, for manifests never change.
     fileprivate func manifestIdentities() throws(SluiceError) -> [BlobKey] {
         var found: [BlobKey] = []
-        try forEachIdentified { (identity, _) throws(SluiceError) in found.append(identity) }
+        try forEachIdentified { (identity, _, _, _) throws(SluiceError) in found.append(identity) }
         return found.sorted()
     }
 
-    /// Gives `body` each manifest's identity, and the means to read it.
+    /// How many bytes all other manifests have.
+    fileprivate func manifestBytes(but known: Set<BlobKey>) throws(SluiceError) -> UInt64 {
+        var bytes: UInt64 = 0
+        try forEachIdentified { (identity, _, file, directory) throws(SluiceError) in
+            guard !known.contains(identity) else { return }
+            bytes = bytes.addingCapped(try files.status(StoreEntry(file.name, in: directory))?.size ?? 0)
+        }
+        return bytes
+    }
+
+    /// Gives `body` each manifest's identity, and what it is read by.
     fileprivate func forEachIdentified(
-        _ body: (BlobKey, () throws(SluiceError) -> Manifest?) throws(SluiceError) -> Void
+        _ body: (BlobKey, RevisionName, ManifestFileName, StoreDirectory) throws(SluiceError) -> Void
     ) throws(SluiceError) {
         try forEachManifestFile { (name, file, directory) throws(SluiceError) in
             let path = name.kindDirectory.bytes + [0] + name.nameDirectory.bytes + [0] + file.name.bytes
-            try body(BlobKey(path.withUnsafeBytes { SHA256.hash($0) })) { () throws(SluiceError) -> Manifest? in
-                try manifest(name, file, in: directory)
-            }
+            try body(BlobKey(path.withUnsafeBytes { SHA256.hash($0) }), name, file, directory)
             return true
         }
     }

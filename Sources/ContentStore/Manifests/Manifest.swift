@@ -15,6 +15,9 @@ package struct Manifest: Hashable, Sendable {
             self.kind = kind
             self.value = value
         }
+
+        /// A CRC finds accidents, and no blobs.
+        var isLookedFor: Bool { !kind.hasPrefix("crc") }
     }
 
     /// One file.

@@ -92,7 +92,12 @@ package final class StoreShare: Sendable {
     private let tool: String
     private let hints: LocalPath?
     private let time: any TimeSource
-    private let index = Mutex<AlternateIndex?>(nil)
+    private let known = Mutex(Known())
+
+    private struct Known {
+        var index: AlternateIndex?
+        var worth = IndexWorth()
+    }
 
     private struct State {
         var writer: StoreWriter?
@@ -153,13 +158,33 @@ package final class StoreShare: Sendable {
         }
     }
 
-    /// The blobs that trees had under another name when this process first asked: a hint, to be looked at.
-    package func known(kind: String, value: String) throws(SluiceError) -> [AlternateIndex.Match] {
-        guard let hints else { return [] }
-        if let known = index.withLock({ $0 }) { return known.lookup(kind: kind, value: value) }
+    /// The blobs that trees had under other names when this process first asked: a hint, to be looked at. Nil where
+    /// nothing is remembered.
+    package func index() throws(SluiceError) -> AlternateIndex? {
+        guard let hints else { return nil }
+        if let known = known.withLock({ $0.index }) { return known }
         let opened = try AlternateIndex.open(store, in: hints)
-        index.withLock { $0 = opened }
-        return opened.lookup(kind: kind, value: value)
+        known.withLock { $0.index = opened }
+        return opened
+    }
+
+    /// What answers the same for whoever can make a request instead; nil as long as that costs less than to read what
+    /// trees had. Asked for once for each such request.
+    package func indexByNow() throws(SluiceError) -> AlternateIndex? {
+        guard let hints else { return nil }
+        let (index, step) = known.withLock { known in
+            (known.index, known.index == nil ? known.worth.ask() : .request)
+        }
+        if let index { return index }
+        guard case .make(let limit) = step else { return nil }
+        switch try AlternateIndex.open(store, in: hints, reading: limit) {
+        case .costs(let bytes):
+            known.withLock { $0.worth.costs(bytes) }
+            return nil
+        case .opened(let opened):
+            known.withLock { $0.index = opened }
+            return opened
+        }
     }
 
     /// A revision as this process knows it.

@@ -52,10 +52,17 @@ extension TransferRunner {
 
     /// Content that the sink has under another name is linked, not fetched.
     ///
-    /// - Parameter expected: nil if no digest is published; the sink may know another name that the source has for it.
-    func link(_ opened: FirstLook, _ expected: Digest?, _ replaces: String?) async throws -> TransferOutcome? {
+    /// - Parameters:
+    ///   - expected: nil if no digest is published; the sink may know another name that the source has for it.
+    ///   - isRecalled: the sink itself has told `expected`.
+    func link(
+        _ opened: FirstLook,
+        _ expected: Digest?,
+        _ replaces: String?,
+        isRecalled: Bool = false
+    ) async throws -> TransferOutcome? {
         guard target.knowsContent else { return nil }
-        let plan = WritePlan(
+        var plan = WritePlan(
             size: opened.info.size,
             partSize: 0,
             info: opened.info,
@@ -64,6 +71,7 @@ extension TransferRunner {
             overwrite: claim.request.overwrite,
             replaces: replaces
         )
+        plan.isRecalled = isRecalled
         let retrying = Retrying(resources: resources, transfer: claim.id)
         let stored = try await retrying.run(host: target.host, object: target.location) {
             try await target.link(plan, willWait: { willWait(opened) })

@@ -31,6 +31,32 @@ public enum Pin: Hashable, Sendable, Codable, CustomStringConvertible {
 }
 
 extension Pin {
+    /// What a server calls the version, with its quotes; nil for what no server told.
+    public var entityTag: String? {
+        switch self {
+        case .etag(let tag, _), .version(_, let tag): tag
+        case .file, .weak: nil
+        }
+    }
+
+    /// The entity tag, if it looks like a hash of the content: 32 to 128 hexadecimal digits, which S3 follows by the number
+    /// of parts. Such a tag stands for one content of one place at any time; one that is made of a length and a date may
+    /// come again with other bytes.
+    public var contentTag: String? {
+        guard let tag = entityTag, tag.utf8.count >= 2, tag.first == "\"", tag.last == "\"" else { return nil }
+        let text = tag.utf8.dropFirst().dropLast()
+        let digits = text.prefix { $0 != UInt8(ascii: "-") }
+        let parts = text[digits.endIndex...].dropFirst()
+        let isNumber = digits.count == text.count || (1...5).contains(parts.count) && parts.allSatisfy(Pin.isDigit)
+        return (32...128).contains(digits.count) && digits.allSatisfy(Pin.isHexDigit) && isNumber ? tag : nil
+    }
+
+    private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+
+    private static func isHexDigit(_ byte: UInt8) -> Bool {
+        isDigit(byte) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte | 0x20)
+    }
+
     /// Whether both cannot be true: one strong ETag with two lengths. No new version, but an answer that is wrong.
     public func contradicts(_ other: Pin) -> Bool {
         guard case .etag(let tag, let size?) = self, case .etag(let otherTag, let otherSize?) = other else {
@@ -61,6 +87,10 @@ public struct ObjectInfo: Sendable {
     public var modified: Int64?
     /// A file name that the source proposes; foreign, so it passes `SafeName` before use.
     public var proposedName: ObjectKey?
+    /// The URL of the object, the same for every machine and account and without secrets: the entity tags of one place
+    /// tell its versions apart (RFC 9110 §8.8.3). Nil if no URL stands for it and for nothing else, or not everyone who
+    /// may list it may have it.
+    public var place: String?
 
     /// An object of a version.
     public init(
@@ -71,7 +101,8 @@ public struct ObjectInfo: Sendable {
         contentHeaders: [String: String] = [:],
         metadata: [String: String] = [:],
         modified: Int64? = nil,
-        proposedName: ObjectKey? = nil
+        proposedName: ObjectKey? = nil,
+        place: String? = nil
     ) {
         self.size = size
         self.pin = pin
@@ -81,6 +112,7 @@ public struct ObjectInfo: Sendable {
         self.metadata = metadata
         self.modified = modified
         self.proposedName = proposedName
+        self.place = place
     }
 
     /// What a publisher gives who gives no SHA-256, and what proves the content as well: BLAKE3, or git's name of a file

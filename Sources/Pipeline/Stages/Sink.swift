@@ -108,6 +108,10 @@ public struct WritePlan: Sendable {
     public var receipts: [PartReceipt]
     /// The server copies the parts from another object of its own: their bytes, and so their digests, never come by.
     public var isServerCopy = false
+    /// All bytes come from the source itself under `info.pin`: a sink may note what that version was.
+    public var isOneVersion = false
+    /// `expected` is what the sink itself has recalled of the version: it is linked if it is there, and not waited for.
+    public var isRecalled = false
 
     /// A plan from its parts.
     public init(
@@ -291,6 +295,11 @@ public protocol SinkTarget: Sendable {
     /// not asked for bytes ahead.
     var knowsContent: Bool { get }
 
+    /// The SHA-256 of a version's bytes, as the sink has noted it when they came from there, published and matched. For
+    /// whoever knows the version only by what a listing told. Nil if it has noted none, has not the bytes any more, or
+    /// would have to work longer than a look at the source takes. Only of a sink that `knowsContent`.
+    func recall(_ info: ObjectInfo) async -> Digest?
+
     /// Makes this object from content that the sink holds already, under whatever name; nil if it has none of it, and
     /// the bytes are to be fetched. May wait for another process that is fetching them.
     ///
@@ -324,6 +333,9 @@ extension SinkTarget {
 
     /// Sinks that know their objects by name only.
     public var knowsContent: Bool { false }
+
+    /// Sinks that note nothing.
+    public func recall(_ info: ObjectInfo) async -> Digest? { nil }
 
     /// Sinks that know their objects by name only.
     public func link(_ plan: WritePlan, willWait: @Sendable () -> Void) async throws -> StoredObject? { nil }

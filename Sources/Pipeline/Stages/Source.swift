@@ -64,6 +64,12 @@ public protocol SourceObject: Sendable {
     /// Whether the first look may bring a published digest.
     var publishesDigests: Bool { get }
 
+    /// What a listing told of the object, as a look would tell it, digests and headers left out; nil if only a look tells
+    /// which version it is.
+    ///
+    /// - Parameter size: the length in the listing, bytes.
+    func listed(_ version: ListedVersion, size: UInt64) -> ObjectInfo?
+
     /// Looks at the object, and may begin to read its first `prefetch` bytes in the same request.
     ///
     /// - Throws: `SluiceError` with `.notFound`, `.notAuthorised`, …; its `retry` says whether to try again.
@@ -87,6 +93,9 @@ extension SourceObject {
 
     /// Assumed, unless the source knows better.
     public var publishesDigests: Bool { true }
+
+    /// For sources whose listings tell no versions.
+    public func listed(_ version: ListedVersion, size: UInt64) -> ObjectInfo? { nil }
 }
 
 /// One object of a listing.

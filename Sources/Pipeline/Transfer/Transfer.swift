@@ -56,6 +56,23 @@ public enum TransferState: String, Sendable, Codable, CaseIterable {
     public var isTerminal: Bool { [.done, .skipped, .failed, .cancelled].contains(self) }
 }
 
+/// A version of an object, as a listing told it.
+public struct ListedVersion: Sendable, Hashable, Codable {
+    /// The entity tag, with its quotes.
+    public var etag: String
+    /// Last modification, seconds since 1970.
+    public var modified: Int64
+    /// When the listing came, milliseconds since 1970.
+    public var at: Int64
+
+    /// A version from its parts.
+    public init(etag: String, modified: Int64, at: Int64) {
+        self.etag = etag
+        self.modified = modified
+        self.at = at
+    }
+}
+
 /// What the user asked for, as far as another process needs it. No secret: those stay in the process that was given
 /// them, and `needsCommand` says so.
 public struct TransferRequest: Sendable, Hashable, Codable {
@@ -75,6 +92,8 @@ public struct TransferRequest: Sendable, Hashable, Codable {
     public var host: String
     /// Length in bytes if the listing told, for totals and for order.
     public var size: UInt64?
+    /// The version that the listing told: in a claim only while the listing is fresh.
+    public var listed: ListedVersion?
     /// Transfers of one job with the same number are one object on its way to several sinks: its source is read once
     /// for those of them that run together. Nil for an object with one sink.
     public var fanOut: Int64?
@@ -91,6 +110,7 @@ public struct TransferRequest: Sendable, Hashable, Codable {
         needsCommand: Bool = false,
         host: String,
         size: UInt64? = nil,
+        listed: ListedVersion? = nil,
         fanOut: Int64? = nil,
         alternates: [String] = []
     ) {
@@ -102,6 +122,7 @@ public struct TransferRequest: Sendable, Hashable, Codable {
         self.needsCommand = needsCommand
         self.host = host
         self.size = size
+        self.listed = listed
         self.fanOut = fanOut
         self.alternates = alternates
     }

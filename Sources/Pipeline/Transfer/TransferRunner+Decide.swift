@@ -118,7 +118,7 @@ extension TransferRunner {
         return hash.finalized()
     }
 
-    private func skipped(_ stored: StoredObject, _ digest: Digest?, _ proof: Proof, _ why: String) -> TransferOutcome {
+    func skipped(_ stored: StoredObject, _ digest: Digest?, _ proof: Proof, _ why: String) -> TransferOutcome {
         TransferOutcome(
             state: .skipped,
             proof: proof,

@@ -84,6 +84,7 @@ public struct TransferRunner: Sendable {
             try await target.capabilities
         }
         let existing = try await lookAtTarget()
+        if let outcome = try await settleAsListed(existing, snapshot) { return outcome }
         // The first look may bring the first part along, but only where it is all but certain that it is wanted.
         let mayBeRefused = alternating?.mustProveItself ?? false
         var isWanted =
@@ -190,7 +191,7 @@ public struct TransferRunner: Sendable {
             meter: meter,
             drain: drain
         )
-        let plan = WritePlan(
+        var plan = WritePlan(
             size: info.size,
             partSize: partSize,
             info: info,
@@ -201,6 +202,7 @@ public struct TransferRunner: Sendable {
             resume: earlier?.session,
             receipts: earlier?.receipts ?? []
         )
+        plan.isOneVersion = alternating == nil
 
         if let copy {
             opened.drop()

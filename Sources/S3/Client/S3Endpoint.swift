@@ -19,6 +19,11 @@ package struct S3Endpoint: Sendable, Hashable {
         self.addressing = addressing
     }
 
+    /// The URL without a slash at its end and without userinfo.
+    package func text(region: String) -> String {
+        base.map { $0.origin + S3Endpoint.withoutLastSlash($0.path) } ?? "https://\(regionalHost(region))"
+    }
+
     package var isTLS: Bool { base.map { $0.scheme == "https" } ?? true }
 
     /// Whether it is this very machine, where nothing passes a network.

@@ -42,6 +42,7 @@ final class CASTarget: SinkTarget {
         guard let digest = plan.expected else { return try await linkByOtherName(plan, place) }
         // Only a look: what adds it pins it, looks again, and again after that.
         if let size = try size(of: digest, plan, place) { return try await add(digest, size, plan, place) }
+        if plan.isRecalled { return nil }
         let writer = try place.share.writer()
         // Before the question that decides: a collection must not take what somebody else brings meanwhile.
         try await place.share.pin(digest)
@@ -51,27 +52,48 @@ final class CASTarget: SinkTarget {
         return try await add(digest, size, plan, place)
     }
 
+    /// From the index of what trees noted, once it is worth its making. Whatever is wrong with it, a look at the source
+    /// tells as much.
+    func recall(_ info: ObjectInfo) async -> Digest? {
+        guard let version = VersionNotes(info), let place = try? place(), let index = try? place.share.indexByNow(),
+            let (match, isPublished) = version.lookup(in: index), isPublished, match.size.bytes == info.size,
+            let blob = try? place.share.store.open(match.digest), blob.size == match.size
+        else { return nil }
+        return match.digest
+    }
+
     /// No SHA-256 is published, but the source has another name for its content, under which some tree got it. A digest
     /// is compared with the blob's own: what a publisher said once may not have been so.
     private func linkByOtherName(_ plan: WritePlan, _ place: Place) async throws -> StoredObject? {
-        for alternate in Alternates.of(plan.info, at: plan.origin) where alternate.identifies {
-            for match in try place.share.known(kind: alternate.name.kind, value: alternate.name.value)
-            where plan.size == match.size.bytes {
-                try await place.share.pin(match.digest)
-                guard let blob = try place.share.store.open(match.digest), blob.size == match.size,
-                    try alternate.digest.map({ try FileContent.digest($0.algorithm, of: blob.file, pool: pool) == $0 })
-                        ?? true
+        let version = VersionNotes(plan.info)
+        let digests = plan.info.published.filter { Alternates.identifying.contains($0.algorithm) }
+        guard version != nil || !digests.isEmpty, let index = try place.share.index() else { return nil }
+        for digest in digests {
+            let name = Alternates.name(of: digest)
+            for match in index.lookup(kind: name.kind, value: name.value) where plan.size == match.size.bytes {
+                guard let blob = try await pinned(match, place),
+                    try FileContent.digest(digest.algorithm, of: blob.file, pool: BufferPool(retained: 1)) == digest
                 else { continue }
                 return try await add(match.digest, match.size, plan, place)
             }
         }
-        return nil
+        guard let (match, _) = version?.lookup(in: index), plan.size == match.size.bytes,
+            try await pinned(match, place) != nil
+        else { return nil }
+        var recalled = plan
+        recalled.isRecalled = true
+        return try await add(match.digest, match.size, recalled, place)
+    }
+
+    /// The blob, kept from collections before it is looked for; nil if it is not there.
+    private func pinned(_ match: AlternateIndex.Match, _ place: Place) async throws -> OpenBlob? {
+        try await place.share.pin(match.digest)
+        guard let blob = try place.share.store.open(match.digest), blob.size == match.size else { return nil }
+        return blob
     }
 
     /// One that stays is void with its writer's lease.
     func giveBack(_ digest: Digest) async { try? place().share.writer().release(digest) }
-
-    private var pool: BufferPool { BufferPool(retained: 1) }
 
     func begin(_ plan: WritePlan) async throws -> any SinkSession {
         let place = try place()
@@ -183,50 +205,19 @@ final class CASTarget: SinkTarget {
         !origin.isEmpty && origin != "-" && !origin.hasPrefix("cas:") && !origin.contains("?")
     }
 
-    /// The manifest's entry of a file: its digest, its other names, and where it can be fetched again.
+    /// The manifest's entry of a file: its digest, its other names, and where it can be fetched again. Of the version only
+    /// what was read of it is noted: a digest that somebody demanded or published may be of other bytes.
     static func file(_ path: ObjectKey, _ digest: Digest, _ size: ByteCount, _ plan: WritePlan) -> Manifest.File {
-        Manifest.File(
+        var alternates = plan.info.published.filter { $0.algorithm != .sha256 }.map(Alternates.name)
+        if plan.isOneVersion || plan.isRecalled, let version = VersionNotes(plan.info) {
+            alternates.append(version.note(isPublished: plan.info.publishedSHA256 == digest))
+        }
+        return Manifest.File(
             path: path,
             size: size,
             digest: digest,
-            alternates: Alternates.of(plan.info, at: plan.origin).map(\.name),
+            alternates: alternates,
             sources: isPlace(plan.origin) ? [plan.origin] : []
         )
-    }
-}
-
-/// The names that a source has for content, beside its SHA-256.
-enum Alternates {
-    struct Alternate {
-        let name: Manifest.Alternate
-        /// The digest that it is, for comparison with a blob's bytes; nil for an entity tag.
-        let digest: Digest?
-        /// Whether two objects of that name and one length are the same content. A CRC is no such name: it is made to
-        /// find accidents.
-        let identifies: Bool
-    }
-
-    /// - Parameter origin: the source's location. A strong entity tag that looks like a hash of the content names what is
-    ///   there, and of nothing else; one that is made of a length and a date may come again with other bytes. With a
-    ///   query left out, a location may stand for several objects; one of S3 leaves its endpoint out.
-    static func of(_ info: ObjectInfo, at origin: String) -> [Alternate] {
-        var alternates = info.published.filter { $0.algorithm != .sha256 }.map { digest in
-            Alternate(
-                name: Manifest.Alternate(kind: digest.algorithm.rawValue, value: digest.hex),
-                digest: digest,
-                identifies: [.md5, .sha1, .gitSHA1, .blake3].contains(digest.algorithm)
-            )
-        }
-        if case .etag(let tag, _) = info.pin, isHash(tag), origin.hasPrefix("http"), !origin.contains("?") {
-            let name = Manifest.Alternate(kind: "etag", value: "\(tag) \(origin)")
-            alternates.append(Alternate(name: name, digest: nil, identifies: true))
-        }
-        return alternates
-    }
-
-    /// Between its quotes: 32 to 128 hexadecimal digits.
-    private static func isHash(_ tag: String) -> Bool {
-        let digits = tag.utf8.dropFirst().dropLast()
-        return (32...128).contains(digits.count) && digits.allSatisfy { Character(UnicodeScalar($0)).isHexDigit }
     }
 }

@@ -163,7 +163,9 @@ final class HTTPObject: SourceObject {
             supportsRanges: supportsRanges,
             contentHeaders: content,
             modified: modified.flatMap { HTTPDate($0, now: now())?.unixSeconds },
-            proposedName: proposed.map { ObjectKey(bytes: $0) } ?? nameInURL
+            proposedName: proposed.map { ObjectKey(bytes: $0) } ?? nameInURL,
+            // A hub's location is no URL, and what one leaves out of a query may be what tells it from others.
+            place: location.hasPrefix("http") && !location.contains("?") ? location : nil
         )
     }
 

@@ -84,7 +84,24 @@ struct S3SourceObject: SourceObject, S3Located {
                 $0.key != S3ObjectInfo.writeIDName && $0.key != S3ObjectInfo.sha256Name
             },
             modified: object.lastModified?.epochSeconds,
-            proposedName: key.lastComponent
+            proposedName: key.lastComponent,
+            place: place
+        )
+    }
+
+    /// None with a customer's key: who has not the key must not be told what it opened.
+    private var place: String? { connection.customerKey == nil ? connection.place(key) : nil }
+
+    func listed(_ version: ListedVersion, size: UInt64) -> ObjectInfo? {
+        let pin = Pin.etag(version.etag, size: size)
+        guard let place, pin.contentTag != nil else { return nil }
+        return ObjectInfo(
+            size: size,
+            pin: pin,
+            supportsRanges: size > 0,
+            modified: version.modified,
+            proposedName: key.lastComponent,
+            place: place
         )
     }
 

@@ -1,0 +1,44 @@
+import SluiceBytes
+import SluiceContentStore
+import SluicePipeline
+
+/// The names that a source has for content, beside its SHA-256.
+enum Alternates {
+    /// Two objects with the same digest by one of these, and of one length, are the same content. A CRC is no such name:
+    /// it is made to find accidents.
+    static let identifying: Set<DigestAlgorithm> = [.md5, .sha1, .gitSHA1, .blake3]
+
+    static func name(of digest: Digest) -> Manifest.Alternate {
+        Manifest.Alternate(kind: digest.algorithm.rawValue, value: digest.hex)
+    }
+}
+
+/// What trees note of a version of a place: which bytes were read of it. Nothing is noted of bytes that nobody read under
+/// its entity tag.
+struct VersionNotes {
+    private let read: Manifest.Alternate
+    /// The date is in it, because a digest that is published may be changed without the tag, but not without the date.
+    private let published: Manifest.Alternate?
+
+    /// Nil if nothing names the version that will not come again with other bytes.
+    init?(_ info: ObjectInfo) {
+        guard let place = info.place, let tag = info.pin.contentTag else { return nil }
+        read = Manifest.Alternate(kind: "version", value: "\(tag) \(place)")
+        published = info.modified.map { Manifest.Alternate(kind: "version-sha256", value: "\(tag) \($0) \(place)") }
+    }
+
+    /// - Parameter isPublished: whether the place published the SHA-256 of what was read.
+    func note(isPublished: Bool) -> Manifest.Alternate { (isPublished ? published : nil) ?? read }
+
+    /// The one content that the version was, and whether its digest was published with it; nil if nothing is noted, or
+    /// two contents are, so that it is not known which it is.
+    func lookup(in index: AlternateIndex) -> (match: AlternateIndex.Match, isPublished: Bool)? {
+        let matches = { (name: Manifest.Alternate) in index.lookup(kind: name.kind, value: name.value) }
+        let withDigest = published.map(matches) ?? []
+        guard let first = withDigest.first else {
+            let plain = matches(read)
+            return plain.count == 1 ? (plain[0], false) : nil
+        }
+        return (withDigest + matches(read)).allSatisfy { $0 == first } ? (first, true) : nil
+    }
+}
