@@ -138,9 +138,9 @@ extension ContentStore {
            "try files.open(entry) != nil", "true", "TreeAdditionTests"),
     _value("open: a file that another host removed meanwhile is an error", f"{STORE}/Operations/StoreFiles.swift",
            "error.number != ESTALE", "true", "WriterTests"),
-    Mutation("merge: the old go before the new one is there", f"{STORE}/Manifests/StoreWriter+Merge.swift",
-             "var isFirst = true", """for each in entries { try files.remove(each) }
-        var isFirst = true""", "DurableChangesTests"),
+    _value("merge: the old go before the new one is there", f"{STORE}/Manifests/StoreWriter+Merge.swift", "true",
+           "(try { () throws(SluiceError) -> Bool in for each in entries { try files.remove(each) }; return true }())",
+           "DurableChangesTests", before="var isFirst = "),
     _value("open: the trash is not looked into", f"{STORE}/ContentStore+Blobs.swift", "trashRuns()", "[StoreDirectory]()",
            "CollectorTests|ManifestTests", before="for run in try "),
     Mutation("open: nothing is linked back", f"{STORE}/ContentStore+Blobs.swift",
