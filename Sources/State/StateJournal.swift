@@ -121,6 +121,14 @@ final class StateJournal: TransferJournal {
         )
     }
 
+    func mix() async throws {
+        let encoded = try PinText.encode(.mixed)
+        try await mutate { id, db in
+            let changed = try db.run("UPDATE journal SET pin = ? WHERE transfer = ?", [encoded, id.value])
+            try Self.requireBegun(changed)
+        }
+    }
+
     func willCommit(sha256: Digest?) async throws {
         try await mutate { id, db in
             let changed = try db.run(

@@ -156,7 +156,7 @@ import Testing
         let fixture = TransferFixture(connections: 1)
         let dying = origin("first")
         dying.lie(flipped(at: 10))
-        try await expectKilled(fixture, [dying, origin("second")], sink, at: 11)
+        try await expectKilled(fixture, [dying, origin("second")], sink, at: 12)
         #expect(sink.writes.count == 3)
         let (first, second) = (origin("first"), origin("second"))
         first.lie(flipped(at: 10))
@@ -313,7 +313,7 @@ import Testing
         let sink = FakeSink(shape, part: UInt64(AlternateTests.part))
         var fixture = TransferFixture(connections: 1)
         fixture.expectedSHA256 = digest.hex
-        let steps = shape == .parts ? 11 : 20
+        let steps = shape == .parts ? 12 : 21
         try await expectKilled(fixture, [origin("first"), origin("second")], sink, at: steps)
         let (first, second) = (origin("first"), origin("second", published: false))
         first.faults.add(AlternateTests.gone, to: "open", times: 9)
@@ -325,7 +325,7 @@ import Testing
     func equalPins(shape: SinkCapabilities.Shape) async throws {
         let sink = FakeSink(shape, part: UInt64(AlternateTests.part))
         let fixture = TransferFixture(connections: 1)
-        let steps = shape == .parts ? 11 : 20
+        let steps = shape == .parts ? 12 : 21
         let second = FakeSource(TestBytes.make(bytes.count, seed: 3), host: "https://second")
         try await expectKilled(fixture, [origin("first", published: false), second], sink, at: steps)
         #expect(sink.object() == nil)

@@ -117,6 +117,9 @@ public final class MemoryJournal: TransferJournal {
         }
     }
 
+    /// Forgets whose bytes they are.
+    public func mix() async throws { try write("mix") { $0?.pin = .mixed } }
+
     /// Saves the intent.
     public func willCommit(sha256: Digest?) async throws {
         try write("willCommit") { saved in

@@ -165,6 +165,42 @@ def test_what_two_origins_brought_says_nothing_of_either(sluice, another_sluice,
     assert store.tree("b") == {"x": hashlib.sha256(good).hexdigest()}
 
 
+def test_what_another_origin_brought_is_not_gone_on_from_without_a_digest(sluice, another_sluice, store, s3_fault,
+                                                                          payload):
+    """Interrupted among another origin's parts, and run again without it and without the digest: it starts over."""
+    good = bytearray(payload(32 * MIB, 5).bytes())
+    digest = hashlib.sha256(good).hexdigest()
+    s3_fault.put("bucket", "good", bytes(good))
+    good[MIB] ^= 1
+    bad = hashlib.sha256(good).hexdigest()
+    s3_fault.put("bucket", "bad", bytes(good))
+    s3_fault.fault("GetObject", {"do": "error", "status": 404, "code": "NoSuchKey", "when": {"key": "bad"}})
+    s3_fault.fault("GetObject", {"do": "slow", "rate": 6 * MIB, "when": {"key": "good"}})
+    parts = ["--part-size", "4MiB", "--connections", "1"]
+    stopped = sluice("cp", *parts, "--sha256", digest, "--alternate", "s3://bucket/good", "--max-duration", "3s",
+                     "s3://bucket/bad", store.at("a", "x"), endpoint=s3_fault.endpoint)
+    assert stopped.rc == 6 and "MiB moved" in stopped.err, str(stopped)
+    s3_fault.rules.clear()
+    s3_fault.requests.clear()
+    sluice.ok("cp", *parts, "s3://bucket/bad", store.at("a", "x"), endpoint=s3_fault.endpoint)
+    assert store.tree("a") == {"x": bad} and body_bytes(s3_fault) >= 32 * MIB
+    another_sluice("other").ok("cp", "s3://bucket/bad", store.at("b", "x"), endpoint=s3_fault.endpoint)
+    assert store.tree("b") == {"x": bad}
+
+
+def test_a_digest_in_a_tag_is_looked_at_again(sluice, another_sluice, store, s3_fault, payload):
+    """A tag is changed without a new version, and without a new date."""
+    s3_fault.fault("*", {"do": "headers", "set": {"Server": "MinIO"}})
+    put_all(s3_fault, payload, published="")
+    for key, item in s3_fault.buckets["bucket"].objects.items():
+        item.headers["x-amz-meta-sluice-write-id"] = "w" * 32
+        item.tags = f"sluice-sha256={item.sha256()}&sluice-write-id={'w' * 32}"
+    assert copy(sluice, s3_fault, store, "first").rc == 0
+    result = copy(another_sluice("other"), s3_fault, store, "second")
+    assert result.rc == 0 and len(looks(s3_fault)) == COUNT and body_bytes(s3_fault) == 0, str(result)
+    assert {end["proof"] for end in finished(result)} == {"published"}, str(result)
+
+
 def test_the_same_key_elsewhere_is_another_object(sluice, another_sluice, store, make_s3_fault, payload):
     one, two = make_s3_fault(), make_s3_fault()
     put_all(one, payload, published="")

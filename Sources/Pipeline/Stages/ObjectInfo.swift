@@ -10,11 +10,15 @@ public enum Pin: Hashable, Sendable, Codable, CustomStringConvertible {
     case file(device: UInt64, inode: UInt64, size: UInt64, modified: Int64)
     /// Only the length and a date; too weak to join two reads without a digest.
     case weak(size: UInt64?, modified: String?)
+    /// Bytes of several origins under one published digest: no single version, and equal to none.
+    case mixed
 
     /// Whether two reads under this pin may be joined without a published digest to check the whole.
     public var isStrong: Bool {
-        if case .weak = self { return false }
-        return true
+        switch self {
+        case .weak, .mixed: false
+        case .etag, .version, .file: true
+        }
     }
 
     /// For errors that name the old and the new pin.
@@ -22,6 +26,7 @@ public enum Pin: Hashable, Sendable, Codable, CustomStringConvertible {
         switch self {
         case .etag(let tag, let size): "ETag \(Printable.text(tag))" + (size.map { ", \($0) bytes" } ?? "")
         case .version(let id, let etag): "version \(Printable.text(id)), ETag \(Printable.text(etag))"
+        case .mixed: "bytes of several origins"
         case .file(_, let inode, let size, let modified): "inode \(inode), \(size) bytes, mtime \(modified) ns"
         case .weak(let size, let modified):
             "no strong ETag" + (size.map { ", \($0) bytes" } ?? "")
@@ -35,7 +40,7 @@ extension Pin {
     public var entityTag: String? {
         switch self {
         case .etag(let tag, _), .version(_, let tag): tag
-        case .file, .weak: nil
+        case .file, .weak, .mixed: nil
         }
     }
 
@@ -91,6 +96,8 @@ public struct ObjectInfo: Sendable {
     /// tell its versions apart (RFC 9110 §8.8.3). Nil if no URL stands for it and for nothing else, or not everyone who
     /// may list it may have it.
     public var place: String?
+    /// The published SHA-256 is kept apart from the version, and may be changed without it (an S3 object's tag).
+    public var digestIsApart = false
 
     /// An object of a version.
     public init(

@@ -69,6 +69,10 @@ public protocol TransferJournal: Sendable {
     func record(_ receipt: PartReceipt, digestState: [UInt8]?, digestOffset: UInt64, hashedParts: [Int: Digest])
         async throws
 
+    /// From here on bytes may come from several origins: whoever goes on from them needs a SHA-256 that decides. What was
+    /// recorded stays.
+    func mix() async throws
+
     /// `begin`, `save` and `willCommit` at once, of an object that was held whole before anything was written.
     func begin(pin: Pin, size: UInt64, partSize: UInt64, session: [UInt8], sha256: Digest?) async throws
 

@@ -138,7 +138,7 @@ extension TransferRunner {
         _ expected: Digest?,
         _ capabilities: SinkCapabilities
     ) async throws -> TransferOutcome? {
-        guard let snapshot, snapshot.committing, snapshot.pin == info.pin, pinIsSources(expected),
+        guard let snapshot, snapshot.committing, isSame(snapshot, info, expected), pinIsSources(expected),
             let size = snapshot.size,
             // What was copied within a server was never hashed: then only its own record vouches for it.
             expected == nil || expected == snapshot.commitDigest ?? info.publishedSHA256
@@ -217,6 +217,11 @@ extension TransferRunner {
         return expected != nil || alternating.isAtSource
     }
 
+    /// Whether an earlier attempt's bytes are of this version, or of several origins, and a SHA-256 decides.
+    private func isSame(_ snapshot: JournalSnapshot, _ info: ObjectInfo, _ expected: Digest?) -> Bool {
+        snapshot.pin == info.pin || snapshot.pin == .mixed && expected != nil
+    }
+
     /// What of an earlier attempt is of use: bytes of the same version, under a pin that can prove it.
     ///
     /// - Parameter partSize: of this run. An attempt with other parts was another kind of attempt: a copy within the
@@ -240,10 +245,9 @@ extension TransferRunner {
         // Nobody knows of which origin an earlier attempt's bytes are. Any are as good where a SHA-256 decides, and none
         // where no digest does, whatever the pins are.
         let mayBeForeign = alternating != nil && member == nil
-        let isSame =
-            (mayBeForeign ? expected != nil : snapshot.pin == info.pin) && snapshot.size == info.size
-        if isSame, info.size != nil, info.supportsRanges, info.pin.isStrong || expected != nil,
-            snapshot.partSize == partSize
+        let isSame = mayBeForeign ? expected != nil : isSame(snapshot, info, expected)
+        if isSame, snapshot.size == info.size, info.size != nil, snapshot.partSize == partSize, info.supportsRanges,
+            info.pin.isStrong || expected != nil
         {
             if mayBeForeign { alternating?.noteForeignBytes() }
             return snapshot

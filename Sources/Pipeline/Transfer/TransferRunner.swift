@@ -202,7 +202,7 @@ public struct TransferRunner: Sendable {
             resume: earlier?.session,
             receipts: earlier?.receipts ?? []
         )
-        plan.isOneVersion = alternating == nil
+        plan.isOneVersion = alternating == nil && earlier?.pin != .mixed
 
         if let copy {
             opened.drop()
@@ -238,6 +238,7 @@ public struct TransferRunner: Sendable {
             let resumed = try await Resume(context: context, session: session, plan: parts, earlier: earlier).run()
             context.meter.settle(resumed.receipts.reduce(0) { $0 + $1.part.range.count })
             member?.willRead(parts.missing(beside: resumed.receipts))
+            if alternating != nil, member == nil, plan.expected != nil { try await journal.mix() }
             try drain.hold()
             defer { drain.letGo() }
             phase(.moving)

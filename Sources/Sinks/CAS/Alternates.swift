@@ -17,7 +17,7 @@ enum Alternates {
 /// its entity tag.
 struct VersionNotes {
     private let read: Manifest.Alternate
-    /// The date is in it, because a digest that is published may be changed without the tag, but not without the date.
+    /// The date is in it: a digest in an object's metadata may be changed without the entity tag, but not without the date.
     private let published: Manifest.Alternate?
 
     /// Nil if nothing names the version that will not come again with other bytes.

@@ -210,7 +210,8 @@ final class CASTarget: SinkTarget {
     static func file(_ path: ObjectKey, _ digest: Digest, _ size: ByteCount, _ plan: WritePlan) -> Manifest.File {
         var alternates = plan.info.published.filter { $0.algorithm != .sha256 }.map(Alternates.name)
         if plan.isOneVersion || plan.isRecalled, let version = VersionNotes(plan.info) {
-            alternates.append(version.note(isPublished: plan.info.publishedSHA256 == digest))
+            let isPublished = plan.info.publishedSHA256 == digest && !plan.info.digestIsApart
+            alternates.append(version.note(isPublished: isPublished))
         }
         return Manifest.File(
             path: path,

@@ -135,7 +135,7 @@ struct S3Target: SinkTarget {
         switch info.pin {
         case .etag(let tag, _): (etag, version) = (tag, nil)
         case .version(let id, let tag): (etag, version) = (tag, id)
-        case .weak, .file: return nil
+        case .weak, .file, .mixed: return nil
         }
         let quirks = try await connection.ready().quirks
         guard size <= S3ServerCopy.largestSingle ? quirks.copy : quirks.multipartCopy else { return nil }

@@ -74,10 +74,11 @@ struct S3SourceObject: SourceObject, S3Located {
                 retry: .park
             )
         }
-        return ObjectInfo(
+        let published = try await published(object, client)
+        var info = ObjectInfo(
             size: object.size,
             pin: object.pin,
-            published: try await published(object, client),
+            published: published.digests,
             supportsRanges: object.size > 0,
             contentHeaders: object.content.byName,
             metadata: object.metadata.filter {
@@ -87,6 +88,8 @@ struct S3SourceObject: SourceObject, S3Located {
             proposedName: key.lastComponent,
             place: place
         )
+        info.digestIsApart = published.isTagged
+        return info
     }
 
     /// None with a customer's key: who has not the key must not be told what it opened.
@@ -106,16 +109,19 @@ struct S3SourceObject: SourceObject, S3Located {
     }
 
     /// What the bucket's owner says of the whole: our own record in metadata or tag, or a full-object checksum.
-    private func published(_ object: S3ObjectInfo, _ client: S3Client) async throws -> [Digest] {
+    private func published(
+        _ object: S3ObjectInfo,
+        _ client: S3Client
+    ) async throws -> (digests: [Digest], isTagged: Bool) {
         var digests = object.checksumsAreFullObject ? object.checksums.compactMap(\.digest) : []
         if let recorded = object.recordedSHA256 {
             digests.insert(recorded, at: 0)
         } else if let writeID = object.writeID, !digests.contains(where: { $0.algorithm == .sha256 }),
             let tagged = try await S3Record.taggedSHA256(client, connection.bucket, key, writeID: writeID)
         {
-            digests.insert(tagged, at: 0)
+            return ([tagged] + digests, true)
         }
-        return digests
+        return (digests, false)
     }
 
     func read(_ range: ByteRange, of info: ObjectInfo, options: ReadOptions) async throws -> any ByteStream {
@@ -126,7 +132,7 @@ struct S3SourceObject: SourceObject, S3Located {
                 switch info.pin {
                 case .etag(let etag, _): (etag, nil)
                 case .version(let id, let etag): (etag, id)
-                case .weak, .file: (nil, nil)
+                case .weak, .file, .mixed: (nil, nil)
                 }
             let body = try await client.get(
                 bucket: connection.bucket,
