@@ -1,7 +1,7 @@
 /// Whether an index is worth its making to those who can find out otherwise, each by a request.
 ///
 /// They make their requests until all of them together have cost what the index costs, and then it is made: whether few
-/// ask or many, no more than twice of the least possible is spent (the rule of ski rental).
+/// ask or many, no more than twice of the least possible is spent, as far as the estimate holds (the rule of ski rental).
 struct IndexWorth: Sendable {
     enum Step: Hashable, Sendable {
         /// Not yet, or not any more: make the request.

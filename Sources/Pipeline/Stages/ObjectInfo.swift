@@ -93,8 +93,8 @@ public struct ObjectInfo: Sendable {
     /// A file name that the source proposes; foreign, so it passes `SafeName` before use.
     public var proposedName: ObjectKey?
     /// The URL of the object, the same for every machine and account and without secrets: the entity tags of one place
-    /// tell its versions apart (RFC 9110 §8.8.3). Nil if no URL stands for it and for nothing else, or not everyone who
-    /// may list it may have it.
+    /// tell its versions apart (RFC 9110 §8.8.3). Nil if no URL stands for it and for nothing else, or if a
+    /// customer's key is needed to read it.
     public var place: String?
     /// The published SHA-256 is kept apart from the version, and may be changed without it (an S3 object's tag).
     public var digestIsApart = false
