@@ -19,10 +19,7 @@ package struct BlobKey: Hashable, Sendable, Comparable, BitwiseCopyable {
     }
 
     /// Nil unless `hex` is 64 lower-case digits: one blob has one name.
-    init?(hex: String) {
-        guard let digest = StoreName(hex.utf8)?.digest else { return nil }
-        self.init(digest)
-    }
+    init?(hex: String) { self.init(digits: hex.utf8) }
 
     package var digest: Digest {
         let bytes = [words.0, words.1, words.2, words.3].flatMap { word in
@@ -38,10 +35,12 @@ package struct BlobKey: Hashable, Sendable, Comparable, BitwiseCopyable {
     var bucket: Int { Int(words.0 >> 56) }
 
     /// Nil unless `name` is 64 lower-case digits; without the arrays of `digest`.
-    init?(_ name: StoreName) {
-        guard name.bytes.count == 64 else { return nil }
+    init?(_ name: StoreName) { self.init(digits: name.bytes) }
+
+    private init?(digits: some Collection<UInt8>) {
+        guard digits.count == 64 else { return nil }
         var words: [4 of UInt64] = [0, 0, 0, 0]
-        for (index, byte) in name.bytes.enumerated() {
+        for (index, byte) in digits.enumerated() {
             let digit: UInt8
             switch byte {
             case 0x30...0x39: digit = byte - 0x30

@@ -13,6 +13,8 @@ package enum StoreNotice: Hashable, Sendable, CustomStringConvertible {
     case clockSkew(ClockSkew)
     /// The lease ran out while the process slept; all is looked at again.
     case leaseLapsed
+    /// This machine's index of a store cannot be written in this directory.
+    case indexNotKept(String, reason: String)
 
     /// What is the same for a whole mount, or for this process, and is told once; nil for what is news each time.
     package var topic: String? {
@@ -20,6 +22,7 @@ package enum StoreNotice: Hashable, Sendable, CustomStringConvertible {
         case .degradedPublish: "degraded"
         case .directoryNotSynced: "not synced"
         case .clockSkew: "skew"
+        case .indexNotKept: "index"
         case .unsafeMount, .quarantined, .leaseLapsed: nil
         }
     }
@@ -33,6 +36,9 @@ package enum StoreNotice: Hashable, Sendable, CustomStringConvertible {
         case .unsafeMount(let hazard): "cas doctor found this mount unsafe for a store: \(hazard)"
         case .clockSkew(let skew): skew.description
         case .leaseLapsed: "this process slept longer than its lease; every blob is looked at again"
+        case .indexNotKept(let path, let reason):
+            "\(path): the index of what the store has cannot be written, \(reason); what is published without a SHA-256 "
+                + "is fetched again"
         }
     }
 }

@@ -34,12 +34,12 @@ extension StoreFixture {
     /// Blobs that some manifest refers to and that do not open with their bytes.
     func lost(_ store: ContentStore) throws -> [String] {
         var lost: [String] = []
-        try store.forEachManifest { (manifest) throws(SluiceError) in
-            for file in manifest.files {
+        try store.forEachManifest(as: Manifest.File.self) { (name, files) throws(SluiceError) in
+            for file in files {
                 guard let blob = try store.open(file.digest),
                     try store.files.digest(of: blob.file, pool: pool, "").finalized() == file.digest
                 else {
-                    lost.append("\(manifest.name) \(file.path)")
+                    lost.append("\(name) \(file.path)")
                     continue
                 }
             }

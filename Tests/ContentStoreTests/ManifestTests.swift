@@ -38,7 +38,7 @@ import Testing
         let text = String(decoding: try #require(try fixture.directory.read("store/\(path)".utf8)), as: UTF8.self)
         #expect(!text.contains("secret"))
         var seen: [RevisionName] = []
-        try store.forEachManifest { seen.append($0.name) }
+        try store.forEachManifest(as: BlobUse.self) { (name, _) in seen.append(name) }
         #expect(seen == [name])
         #expect(try store.remove(name) && !store.remove(name))
         #expect(try store.tree(name) == nil)
@@ -111,7 +111,7 @@ import Testing
             return nil
         }
         var seen: Set<BlobKey> = []
-        try store.forEachManifest { (manifest) in seen.formUnion(manifest.blobs.keys) }
+        try store.forEachManifest(as: BlobUse.self) { (_, files) in seen.formUnion(files.map(\.blob)) }
         #expect(merged.withLock { $0 } == 2)
         #expect(seen == Set(second.blobs.keys))
     }
@@ -128,7 +128,7 @@ import Testing
         flipped[digit] ^= 1
         try fixture.directory.write("store/\(path)", flipped)
         #expect(try failure { _ = try store.tree(manifest.name) }.code == .badAnswer)
-        #expect(throws: SluiceError.self) { try store.forEachManifest { _ in } }
+        #expect(throws: SluiceError.self) { try store.forEachManifest(as: BlobUse.self) { (_, _) in } }
         #expect(try writer.commit(manifest) == .committed)
         #expect(try fixture.directory.read("store/\(path)".utf8) == bytes)
         #expect(try fixture.paths().contains { $0.hasPrefix("quarantine/") })
@@ -224,7 +224,7 @@ import Testing
         let error = try failure { _ = try store.tree(manifest("m").name) }
         #expect(error.code == .badAnswer || error.code == .unsupported)
         #expect(error.object?.hasSuffix(file) == true)
-        #expect(throws: SluiceError.self) { try store.forEachManifest { _ in } }
+        #expect(throws: SluiceError.self) { try store.forEachManifest(as: BlobUse.self) { (_, _) in } }
     }
 
     @Test func `a head that holds no revision is an error`() throws {

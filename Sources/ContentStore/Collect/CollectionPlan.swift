@@ -89,9 +89,9 @@ struct CollectionRoots: Sendable {
     var liveWriters: [String] = []
     var longestTimeToLive = Duration.zero
 
-    mutating func add(_ manifest: Manifest) {
-        count(manifest.name)
-        for file in manifest.files { mark(BlobKey(file.digest)) }
+    mutating func add(_ revision: RevisionName, _ files: [BlobUse]) {
+        count(revision)
+        for file in files { mark(file.blob) }
     }
 
     /// A manifest was listed: those of one revision come together.

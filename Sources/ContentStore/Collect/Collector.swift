@@ -218,8 +218,8 @@ package final class Collector: Sendable {
             if let earlier, earlier.read.contains(key) {
                 roots.count(name)
             } else {
-                guard let manifest = try store.manifest(name, file, in: directory) else { return false }
-                roots.add(manifest)
+                let nonce = try store.read(name, file, in: directory, as: BlobUse.self) { roots.add(name, $0) }
+                guard nonce != nil else { return false }
             }
             roots.note(key)
             return true

@@ -1,138 +1,120 @@
 import Glibc
 import SluiceBytes
 
-/// The index as a file: a header, the manifests, the rows, and the SHA-256 of all of it. Whatever is wrong with it, it
-/// is not there.
+/// The index as a file. A block of it is read where a name is looked for, and no more.
 ///
-/// `sluice-index 1\n`, the hash of the store's id, two counts, then 32 bytes a manifest and 72 a row; numbers are
-/// little-endian, digests are bytes.
-struct AlternateFile {
-    private static let magic = Array("sluice-index 1\n\0".utf8)
-    private static let header = magic.count + 32 + 16
-    private static let rowSize = 72
-    /// Ten million rows; more is no index of this program.
-    private static let limit: UInt64 = 1 << 30
+/// The first block begins with `sluice-index 2\n\0` and the counts of rows and of manifests. Then come the rows in their
+/// order, the first word of the name that each of their blocks begins with, and the manifests that they are of. Numbers
+/// are little-endian, digests are bytes.
+struct AlternateFile: Sendable {
+    private static let magic = Array("sluice-index 2\n\0".utf8)
+    /// Of rows and of manifests; more is no index of this program.
+    private static let most: UInt64 = 1 << 28
 
-    private let directory: LocalPath
+    private let file: OwnedDescriptor
     private let store: BlobKey
+    private let rows: IndexSection
+    /// The first word of each block's first name.
+    private let fences: [UInt64]
+    /// What it was made of, sorted.
+    let manifests: [BlobKey]
 
-    init(directory: LocalPath, store: String) {
+    /// One that was just written.
+    init(_ file: OwnedDescriptor, of store: BlobKey, rows: Int, fences: [UInt64], manifests: [BlobKey]) {
+        self.file = file
+        self.store = store
+        self.rows = AlternateFile.rows(rows)
+        self.fences = fences
+        self.manifests = manifests
+    }
+
+    /// Nil unless it is that store's, and as long as it says.
+    init?(_ place: AlternatePlace) {
+        let store = place.store
+        guard let file = try? OwnedDescriptor.open(place.path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK),
+            let status = try? file.status(), status.kind == .regular,
+            let header = IndexBlock.read(0, of: file, store, AlternateFile.counts), let counts = header
+        else { return nil }
+        let rows = AlternateFile.rows(counts.rows)
+        let fences = IndexSection(first: rows.end, count: rows.blocks, recordSize: 8)
+        let manifests = IndexSection(first: fences.end, count: counts.manifests, recordSize: 32)
+        guard status.size == UInt64(manifests.end) * UInt64(IndexBlock.size),
+            let words = fences.records(of: file, store, { UInt64($0, at: $1) }),
+            let keys = manifests.records(of: file, store, { BlobKey($0, at: $1) })
+        else { return nil }
+        self.init(file, of: store, rows: rows.count, fences: words, manifests: keys)
+    }
+
+    private static func rows(_ count: Int) -> IndexSection {
+        IndexSection(first: 1, count: count, recordSize: AlternateRow.byteCount)
+    }
+
+    /// All rows of a name, sorted; nil if the file is damaged there.
+    func rows(of name: BlobKey) -> [AlternateRow]? {
+        var found: [AlternateRow] = []
+        // The block before the first that begins with it may end with it.
+        var block = max(0, firstBlock(from: name.words.0) - 1)
+        while block < fences.count, fences[block] <= name.words.0 {
+            guard let rows = rows(inBlock: block) else { return nil }
+            found += rows.lazy.filter { $0.name == name }
+            block += 1
+        }
+        return found
+    }
+
+    private func firstBlock(from word: UInt64) -> Int {
+        var range = fences.indices
+        while !range.isEmpty {
+            let middle = range.lowerBound + range.count / 2
+            range = fences[middle] < word ? middle + 1..<range.upperBound : range.lowerBound..<middle
+        }
+        return range.lowerBound
+    }
+
+    /// Gives `body` every row in their order; false if the file is damaged.
+    func forEachRow<E: Error>(_ body: (AlternateRow) throws(E) -> Void) throws(E) -> Bool {
+        for block in 0..<rows.blocks {
+            guard let rows = rows(inBlock: block) else { return false }
+            for row in rows { try body(row) }
+        }
+        return true
+    }
+
+    private func rows(inBlock block: Int) -> [AlternateRow]? {
+        rows.records(inBlock: block, of: file, store) { AlternateRow($0, at: $1) }
+    }
+
+    // MARK: - The first block
+
+    static func header(of store: BlobKey, rows: Int, manifests: Int) -> [UInt8] {
+        var header = magic
+        UInt64(rows).append(to: &header)
+        UInt64(manifests).append(to: &header)
+        IndexBlock.seal(&header, of: store)
+        return header
+    }
+
+    private static func counts(_ header: UnsafeRawBufferPointer) -> (rows: Int, manifests: Int)? {
+        let (rows, manifests) = (UInt64(header, at: magic.count), UInt64(header, at: magic.count + 8))
+        // Bounded before they are multiplied.
+        guard header.starts(with: magic), max(rows, manifests) <= most else { return nil }
+        return (Int(rows), Int(manifests))
+    }
+}
+
+/// Where a store's index is: a directory on a local disk, for this store alone.
+struct AlternatePlace: Sendable {
+    let directory: LocalPath
+    let store: BlobKey
+
+    init(_ directory: LocalPath, store: String) {
         self.directory = directory
         self.store = BlobKey(SHA256.hash(store))
     }
 
-    private var path: [UInt8] { directory.appending("alternates".utf8).bytes }
-
+    var path: [UInt8] { directory.appending("alternates".utf8).bytes }
+    /// Of this process, until it is whole.
+    var temporary: [UInt8] { directory.appending("alternates.\(getpid()).part".utf8).bytes }
     /// Bytes; 0 if it is not there.
     var size: UInt64 { (try? FileStatus(path).size) ?? 0 }
-
-    /// Nil unless it is whole and of this store.
-    func read() -> AlternateRows? {
-        guard let file = try? OwnedDescriptor.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK),
-            let status = try? file.status(), status.kind == .regular,
-            (UInt64(AlternateFile.header + 32)...AlternateFile.limit).contains(status.size)
-        else { return nil }
-        var reader = HashedReader(file, size: status.size)
-        guard let rows = parse(&reader, size: status.size), reader.isWhole else { return nil }
-        return rows
-    }
-
-    /// In one piece, and durable enough: after a power cut it is whole, damaged and thrown away, or not there.
-    func write(_ rows: AlternateRows) {
-        AlternateFile.make(directory)
-        let temporary = directory.appending("alternates.\(getpid()).part".utf8).bytes
-        guard let file = try? OwnedDescriptor.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o600)
-        else { return }
-        let isWritten = (try? encode(rows, to: HashedWriter(file))) != nil
-        // A full disk leaves no torn file under the name, and nothing behind.
-        let isRenamed =
-            isWritten && temporary.withCPath { from in path.withCPath { rename(from, $0) == 0 } }
-        if !isRenamed { _ = temporary.withCPath { unlink($0) } }
-    }
-
-    /// With its parents, as far as they are missing; whether that worked the next step tells.
-    static func make(_ directory: LocalPath) {
-        if directory.parent != directory, access(directory.parent) != 0 { make(directory.parent) }
-        _ = directory.bytes.withCPath { mkdir($0, 0o700) }
-    }
-
-    private static func access(_ path: LocalPath) -> Int32 { path.bytes.withCPath { Glibc.access($0, F_OK) } }
-
-    // MARK: - The form
-
-    private func encode(_ rows: AlternateRows, to writer: HashedWriter) throws(SystemFailure) {
-        var writer = writer
-        try writer.append { bytes in
-            bytes += AlternateFile.magic
-            store.append(to: &bytes)
-            UInt64(rows.manifests.count).append(to: &bytes)
-            UInt64(rows.count).append(to: &bytes)
-        }
-        for manifest in rows.manifests { try writer.append { manifest.append(to: &$0) } }
-        for shard in 0..<256 {
-            for row in rows.rows(inShard: shard) {
-                try writer.append { bytes in
-                    row.key.append(to: &bytes)
-                    row.value.blob.append(to: &bytes)
-                    row.value.size.append(to: &bytes)
-                }
-            }
-        }
-        try writer.finish()
-    }
-
-    private func parse(_ reader: inout HashedReader, size: UInt64) -> AlternateRows? {
-        let counts = reader.next(AlternateFile.header) { bytes -> (manifests: Int, rows: Int)? in
-            let manifests = UInt64(bytes, at: bytes.count - 16)
-            let rows = UInt64(bytes, at: bytes.count - 8)
-            // Bounded before they are multiplied.
-            guard bytes.starts(with: AlternateFile.magic), BlobKey(bytes, at: AlternateFile.magic.count) == store,
-                max(manifests, rows) <= AlternateFile.limit,
-                UInt64(bytes.count) + 32 * (manifests + 1) + UInt64(AlternateFile.rowSize) * rows == size
-            else { return nil }
-            return (Int(manifests), Int(rows))
-        }
-        guard case .some(.some(let counts)) = counts else { return nil }
-        var manifests: [BlobKey] = []
-        for _ in 0..<counts.manifests {
-            guard let manifest = reader.next(32, { BlobKey($0, at: 0) }) else { return nil }
-            manifests.append(manifest)
-        }
-        var rows = AlternateRows()
-        rows.manifests = manifests
-        for _ in 0..<counts.rows {
-            let row = reader.next(AlternateFile.rowSize) { bytes in
-                (BlobKey(bytes, at: 0), AlternateRows.Match(blob: BlobKey(bytes, at: 32), size: UInt64(bytes, at: 64)))
-            }
-            guard let row else { return nil }
-            rows.insert(row.0, row.1)
-        }
-        rows.seal()
-        return rows
-    }
-}
-
-extension UInt64 {
-    fileprivate init(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
-        self.init(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
-    }
-
-    fileprivate func append(to bytes: inout [UInt8]) {
-        withUnsafeBytes(of: littleEndian) { bytes.append(contentsOf: $0) }
-    }
-}
-
-extension BlobKey {
-    fileprivate init(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
-        func word(_ index: Int) -> UInt64 {
-            UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: offset + 8 * index, as: UInt64.self))
-        }
-        self.init(words: (word(0), word(1), word(2), word(3)))
-    }
-
-    fileprivate func append(to bytes: inout [UInt8]) {
-        for word in [words.0, words.1, words.2, words.3] {
-            withUnsafeBytes(of: word.bigEndian) { bytes.append(contentsOf: $0) }
-        }
-    }
 }

@@ -14,29 +14,72 @@ extension ContentStore {
         return Tree(name, manifests)
     }
 
+    /// A whole manifest; nil if nothing has that name.
     func manifest(
         _ name: RevisionName,
         _ file: ManifestFileName,
         in directory: StoreDirectory
     ) throws(SluiceError) -> Manifest? {
+        var found: [Manifest.File] = []
+        let nonce = try read(name, file, in: directory, as: Manifest.File.self) { found += $0 }
+        guard let nonce else { return nil }
+        do throws(SluiceError) {
+            return try Manifest(name, found, nonce: nonce)
+        } catch {
+            throw StoreRecord.damaged(StoreEntry(file.name, in: directory).path, error.message, cause: error.object)
+        }
+    }
+
+    /// Gives `body` the files of a manifest, some hundred at a time: a long one takes no more memory than a short one.
+    ///
+    /// Its bytes are hashed before any file is given, and, where they are read again for it, once more.
+    ///
+    /// - Parameter type: what is read of a file.
+    /// - Returns: its nonce; nil if nothing has that name. If it is removed meanwhile, some files were given.
+    /// - Throws: `.badAnswer` for bytes that are not those of its name, or no manifest of that revision; `.unsupported`
+    ///   for a later form.
+    func read<File: Decodable & Sendable>(
+        _ name: RevisionName,
+        _ file: ManifestFileName,
+        in directory: StoreDirectory,
+        as type: File.Type,
+        _ body: ([File]) throws(SluiceError) -> Void
+    ) throws(SluiceError) -> String? {
         let entry = StoreEntry(file.name, in: directory)
-        guard let (bytes, _) = try files.read(entry, limit: Manifest.limit) else { return nil }
-        let found = bytes.withUnsafeBytes { SHA256.hash($0) }
-        guard found == file.digest else {
+        guard var blocks = try RecordBlocks(entry, files, limit: Manifest.limit) else { return nil }
+        func prove(_ hash: SHA256) throws(SluiceError) {
+            let found = hash.finalized()
+            guard found != file.digest else { return }
             let what = "its name says SHA-256 \(file.digest.hex), its bytes have \(found.hex)"
             throw StoreRecord.damaged(entry.path, what)
         }
-        return try Manifest.parse(bytes, name, entry.path)
+        var hash = SHA256()
+        guard try blocks.forEach({ (block) throws(SluiceError) in hash.update(block) }) else { return nil }
+        try prove(hash)
+        var parser = ManifestParser<File>(name, entry.path)
+        hash = SHA256()
+        let isThere = try blocks.forEach { (block) throws(SluiceError) in
+            hash.update(block)
+            try block.withBytes { (bytes) throws(SluiceError) in try parser.take(bytes, body) }
+        }
+        guard isThere else { return nil }
+        try prove(hash)
+        return try parser.finish()
     }
 
-    /// Gives `body` every manifest, one at a time; those of a revision come together.
+    /// Gives `body` the files of every manifest, of a long one some at a time; those of a revision come together.
     ///
+    /// - Parameter type: what is read of a file.
     /// - Throws: for the first that cannot be read, and for a name that is none: what it refers to is unknown.
-    package func forEachManifest(_ body: (Manifest) throws(SluiceError) -> Void) throws(SluiceError) {
+    func forEachManifest<File: Decodable & Sendable>(
+        as type: File.Type,
+        _ body: (RevisionName, [File]) throws(SluiceError) -> Void
+    ) throws(SluiceError) {
         try forEachManifestFile { (name, file, directory) throws(SluiceError) in
-            guard let manifest = try manifest(name, file, in: directory) else { return false }
-            try body(manifest)
-            return true
+            let nonce = try read(name, file, in: directory, as: type) { (files) throws(SluiceError) in
+                try body(name, files)
+            }
+            return nonce != nil
         }
     }
 

@@ -16,7 +16,7 @@ package struct MountMemory: Sendable {
 
     /// Keeps a report in place of an earlier one.
     package func keep(_ report: MountProbeReport) throws(SluiceError) {
-        AlternateFile.make(directory)
+        HintDirectory.make(directory)
         let bytes = try report.encoded()
         let path = directory.appending(name)
         do throws(SystemFailure) {

@@ -142,7 +142,7 @@ struct StoreFiles: Sendable {
         }
     }
 
-    private func openNow(_ entry: StoreEntry) throws(SystemFailure) -> (file: OwnedDescriptor, status: FileStatus) {
+    func openNow(_ entry: StoreEntry) throws(SystemFailure) -> (file: OwnedDescriptor, status: FileStatus) {
         let file = try operations.open(entry.name, in: entry.directory.descriptor)
         let status = try operations.status(of: file)
         guard status.kind == .regular else { throw SystemFailure("open", EINVAL) }
@@ -150,7 +150,7 @@ struct StoreFiles: Sendable {
     }
 
     /// What is told where something else than a file was planted under a store's name: a pipe, a link.
-    private func planted(_ entry: StoreEntry) -> SluiceError? {
+    func planted(_ entry: StoreEntry) -> SluiceError? {
         guard let status = try? operations.status(entry.name, in: entry.directory.descriptor), status.kind != .regular
         else { return nil }
         return SluiceError(
@@ -163,7 +163,7 @@ struct StoreFiles: Sendable {
 
     /// Runs `body` again where it met a file that another host removed or replaced since its name was looked up: the
     /// name leads to nothing by now, or to another file. ESTALE (stat(2) and nfs(5)) says so of a handle only.
-    private func lookingAgain<R>(_ body: () throws(SystemFailure) -> R) throws(SystemFailure) -> R {
+    func lookingAgain<R>(_ body: () throws(SystemFailure) -> R) throws(SystemFailure) -> R {
         for _ in 0..<StoreFiles.mostLooks {
             do throws(SystemFailure) {
                 return try body()
@@ -193,23 +193,31 @@ struct StoreFiles: Sendable {
             throw planted(entry) ?? SluiceError(error, "read", object: entry.path)
         }
         let (bytes, status) = found
-        guard status.size <= limit.bytes else {
+        try check(status.size, of: entry, limit: limit)
+        try check(read: UInt64(bytes.count), of: entry, size: status.size)
+        return (bytes, status)
+    }
+
+    func check(_ size: UInt64, of entry: StoreEntry, limit: ByteCount) throws(SluiceError) {
+        guard size <= limit.bytes else {
             throw SluiceError(
                 .badAnswer,
                 object: entry.path,
-                "is \(status.size) bytes long, and a record of its kind has at most \(limit.bytes)",
+                "is \(size) bytes long, and a record of its kind has at most \(limit.bytes)",
                 remedy: "move it out of the store and check who wrote it"
             )
         }
-        guard UInt64(bytes.count) == status.size else {
+    }
+
+    func check(read count: UInt64, of entry: StoreEntry, size: UInt64) throws(SluiceError) {
+        guard count == size else {
             throw SluiceError(
                 .badAnswer,
                 object: entry.path,
-                "\(bytes.count) bytes came where its size is \(status.size)",
+                "\(count) bytes came where its size is \(size)",
                 retry: .backoff
             )
         }
-        return (bytes, status)
     }
 
     /// A new file under a name that nobody else makes: what has it already is what an earlier try left, the same one

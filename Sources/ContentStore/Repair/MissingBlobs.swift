@@ -28,17 +28,21 @@ struct StoreNeeds {
     init(_ store: ContentStore, isLenient: Bool) throws(SluiceError) {
         if isLenient {
             try store.forEachStoredManifest { (stored) throws(SluiceError) in
-                if case .sound(let manifest) = stored.content { add(manifest) }
+                if case .sound(let manifest) = stored.content {
+                    add(manifest.name, manifest.files.lazy.map { (BlobKey($0.digest), $0.size) })
+                }
             }
         } else {
-            try store.forEachManifest { (manifest) throws(SluiceError) in add(manifest) }
+            try store.forEachManifest(as: BlobUse.self) { (name, files) throws(SluiceError) in
+                add(name, files.lazy.map { ($0.blob, $0.size) })
+            }
         }
         blobs.seal()
     }
 
-    private mutating func add(_ manifest: Manifest) {
-        names.insert(manifest.name)
-        for file in manifest.files { blobs.insert(BlobKey(file.digest), file.size.bytes) }
+    private mutating func add(_ name: RevisionName, _ files: some Sequence<(BlobKey, ByteCount)>) {
+        names.insert(name)
+        for (blob, size) in files { blobs.insert(blob, size.bytes) }
     }
 }
 

@@ -106,6 +106,7 @@ package final class StoreShare: Sendable {
     }
     private let state = Mutex(State())
     private let pinning: Mutex<Rounds<Digest, Result<Void, SluiceError>>?> = Mutex(nil)
+    private let openings: Mutex<Rounds<UInt64, Result<AlternateIndex?, SluiceError>>?> = Mutex(nil)
     private let additions: Mutex<Rounds<TreeAddition, Result<Manifest.File, SluiceError>>?> = Mutex(nil)
 
     init(_ store: ContentStore, tool: String, hints: LocalPath?, time: any TimeSource) {
@@ -160,23 +161,41 @@ package final class StoreShare: Sendable {
 
     /// The blobs that trees had under other names when this process first asked: a hint, to be looked at. Nil where
     /// nothing is remembered.
-    package func index() throws(SluiceError) -> AlternateIndex? {
-        guard let hints else { return nil }
+    package func index() async throws(SluiceError) -> AlternateIndex? {
         if let known = known.withLock({ $0.index }) { return known }
-        let opened = try AlternateIndex.open(store, in: hints)
-        known.withLock { $0.index = opened }
-        return opened
+        return try await openIndex(reading: .max)
     }
 
     /// What answers the same for whoever can make a request instead; nil as long as that costs less than to read what
     /// trees had. Asked for once for each such request.
-    package func indexByNow() throws(SluiceError) -> AlternateIndex? {
-        guard let hints else { return nil }
+    package func indexByNow() async throws(SluiceError) -> AlternateIndex? {
         let (index, step) = known.withLock { known in
             (known.index, known.index == nil ? known.worth.ask() : .request)
         }
         if let index { return index }
         guard case .make(let limit) = step else { return nil }
+        return try await openIndex(reading: limit)
+    }
+
+    /// Many at once open it once.
+    private func openIndex(reading limit: UInt64) async throws(SluiceError) -> AlternateIndex? {
+        guard let hints else { return nil }
+        let rounds = openings.withLock { openings in
+            let made =
+                openings
+                ?? Rounds { [unowned self] limits in
+                    let limit = limits.max() ?? 0
+                    let outcome = Result { () throws(SluiceError) in try openIndexNow(hints, reading: limit) }
+                    return limits.map { _ in outcome }
+                }
+            openings = made
+            return made
+        }
+        return try await rounds.join(limit).get()
+    }
+
+    private func openIndexNow(_ hints: LocalPath, reading limit: UInt64) throws(SluiceError) -> AlternateIndex? {
+        if let index = known.withLock({ $0.index }) { return index }
         switch try AlternateIndex.open(store, in: hints, reading: limit) {
         case .costs(let bytes):
             known.withLock { $0.worth.costs(bytes) }

@@ -70,20 +70,20 @@ extension ContentStore {
         var models: [StoreUsage.Model] = []
         var logical = StoreUsage.Amount()
         var last: RevisionName?
-        try forEachManifest { (manifest) throws(SluiceError) in
-            let name = [manifest.name.kind, manifest.name.name]
+        try forEachManifest(as: BlobUse.self) { (revision, files) throws(SluiceError) in
+            let name = [revision.kind, revision.name]
             let place = places[name] ?? models.count
             if place == models.count {
                 places[name] = place
-                models.append(StoreUsage.Model(kind: manifest.name.kind, name: manifest.name.name))
+                models.append(StoreUsage.Model(kind: revision.kind, name: revision.name))
             }
             // One revision may come in several parts, one after the other.
-            if manifest.name != last { models[place].manifests += 1 }
-            last = manifest.name
-            for file in manifest.files {
+            if revision != last { models[place].manifests += 1 }
+            last = revision
+            for file in files {
                 models[place].logical.add(file.size)
                 logical.add(file.size)
-                owners.insert(BlobKey(file.digest), UInt32(place))
+                owners.insert(file.blob, UInt32(place))
             }
         }
         usage.models = models

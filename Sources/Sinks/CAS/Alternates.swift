@@ -32,13 +32,12 @@ struct VersionNotes {
 
     /// The one content that the version was, and whether its digest was published with it; nil if nothing is noted, or
     /// two contents are, so that it is not known which it is.
-    func lookup(in index: AlternateIndex) -> (match: AlternateIndex.Match, isPublished: Bool)? {
-        let matches = { (name: Manifest.Alternate) in index.lookup(kind: name.kind, value: name.value) }
-        let withDigest = published.map(matches) ?? []
-        guard let first = withDigest.first else {
-            let plain = matches(read)
-            return plain.count == 1 ? (plain[0], false) : nil
+    func lookup(in index: AlternateIndex) throws(SluiceError) -> (match: AlternateIndex.Match, isPublished: Bool)? {
+        let plain = try index.lookup(kind: read.kind, value: read.value)
+        let withDigest = try published.map { (name) throws(SluiceError) in
+            try index.lookup(kind: name.kind, value: name.value)
         }
-        return (withDigest + matches(read)).allSatisfy { $0 == first } ? (first, true) : nil
+        guard let first = withDigest?.first else { return plain.count == 1 ? (plain[0], false) : nil }
+        return ((withDigest ?? []) + plain).allSatisfy { $0 == first } ? (first, true) : nil
     }
 }

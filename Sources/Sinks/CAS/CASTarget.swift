@@ -55,8 +55,9 @@ final class CASTarget: SinkTarget {
     /// From the index of what trees noted, once it is worth its making. Whatever is wrong with it, a look at the source
     /// tells as much.
     func recall(_ info: ObjectInfo) async -> Digest? {
-        guard let version = VersionNotes(info), let place = try? place(), let index = try? place.share.indexByNow(),
-            let (match, isPublished) = version.lookup(in: index), isPublished, match.size.bytes == info.size,
+        guard let version = VersionNotes(info), let place = try? place(),
+            let index = try? await place.share.indexByNow(),
+            let (match, isPublished) = try? version.lookup(in: index), isPublished, match.size.bytes == info.size,
             let blob = try? place.share.store.open(match.digest), blob.size == match.size
         else { return nil }
         return match.digest
@@ -67,17 +68,17 @@ final class CASTarget: SinkTarget {
     private func linkByOtherName(_ plan: WritePlan, _ place: Place) async throws -> StoredObject? {
         let version = VersionNotes(plan.info)
         let digests = plan.info.published.filter { Alternates.identifying.contains($0.algorithm) }
-        guard version != nil || !digests.isEmpty, let index = try place.share.index() else { return nil }
+        guard version != nil || !digests.isEmpty, let index = try await place.share.index() else { return nil }
         for digest in digests {
             let name = Alternates.name(of: digest)
-            for match in index.lookup(kind: name.kind, value: name.value) where plan.size == match.size.bytes {
+            for match in try index.lookup(kind: name.kind, value: name.value) where plan.size == match.size.bytes {
                 guard let blob = try await pinned(match, place),
                     try FileContent.digest(digest.algorithm, of: blob.file, pool: BufferPool(retained: 1)) == digest
                 else { continue }
                 return try await add(match.digest, match.size, plan, place)
             }
         }
-        guard let (match, _) = version?.lookup(in: index), plan.size == match.size.bytes,
+        guard let (match, _) = try version?.lookup(in: index), plan.size == match.size.bytes,
             try await pinned(match, place) != nil
         else { return nil }
         var recalled = plan
