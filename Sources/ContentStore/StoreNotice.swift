@@ -13,8 +13,10 @@ package enum StoreNotice: Hashable, Sendable, CustomStringConvertible {
     case clockSkew(ClockSkew)
     /// The lease ran out while the process slept; all is looked at again.
     case leaseLapsed
-    /// This machine's index of a store cannot be written in this directory.
-    case indexNotKept(String, reason: String)
+    /// This machine's index of what the store has is of an earlier day, and cannot be brought up to date.
+    case indexIsOld(String)
+    /// There is none, and it cannot be made.
+    case noIndex(String)
 
     /// What is the same for a whole mount, or for this process, and is told once; nil for what is news each time.
     package var topic: String? {
@@ -22,7 +24,7 @@ package enum StoreNotice: Hashable, Sendable, CustomStringConvertible {
         case .degradedPublish: "degraded"
         case .directoryNotSynced: "not synced"
         case .clockSkew: "skew"
-        case .indexNotKept: "index"
+        case .indexIsOld, .noIndex: "index"
         case .unsafeMount, .quarantined, .leaseLapsed: nil
         }
     }
@@ -36,9 +38,11 @@ package enum StoreNotice: Hashable, Sendable, CustomStringConvertible {
         case .unsafeMount(let hazard): "cas doctor found this mount unsafe for a store: \(hazard)"
         case .clockSkew(let skew): skew.description
         case .leaseLapsed: "this process slept longer than its lease; every blob is looked at again"
-        case .indexNotKept(let path, let reason):
-            "\(path): the index of what the store has cannot be written, \(reason); what is published without a SHA-256 "
-                + "is fetched again"
+        case .indexIsOld(let reason):
+            "the index of what the store has is not up to date: \(reason); what came since is fetched again if it is "
+                + "published without a SHA-256"
+        case .noIndex(let reason):
+            "there is no index of what the store has: \(reason); what is published without a SHA-256 is fetched again"
         }
     }
 }

@@ -47,8 +47,20 @@ import Testing
         for size in 1...text.utf8.count { #expect(try cut(text, blocks: size) == whole, "blocks of \(size)") }
     }
 
+    @Test(arguments: [
+        #"{"files":[1],"files":[2]}"#, #"{"files":null,"files":[2]}"#, #"{"f\u0069les":[1],"files":[2]}"#,
+        #"{"files":[1],"\u0066iles":[2]}"#,
+    ])
+    func `what another reader may read otherwise is ambiguous`(text: String) throws {
+        var splitter = ArraySplitter(member: "files", pieceSize: 1)
+        Array(text.utf8).withUnsafeBytes { bytes in
+            splitter.take(bytes) { (_) throws(Never) in }
+        }
+        #expect(splitter.isAmbiguous)
+    }
+
     @Test func `a piece ends with the first element after so many bytes`() throws {
-        let text = #"{"files":[10,20,30,40,50],"files":[60]}"#
+        let text = #"{"files":[10,20,30,40,50],"more":[60]}"#
         #expect(try cut(text, pieceSize: 6).pieces == ["[10,20]", "[30,40]", "[50]"])
         #expect(try cut(text, pieceSize: 1000).pieces == ["[10,20,30,40,50]"])
     }
@@ -128,7 +140,7 @@ import Testing
         let error = try failure {
             try store.forEachManifest(as: BlobUse.self) { (_, files) in given.withLock { $0 += files.count } }
         }
-        #expect(error.code == .badAnswer && error.object?.hasSuffix(file.name.description) == true)
+        #expect(error.code == .digestMismatch && error.object?.hasSuffix(file.name.description) == true)
         #expect(given.withLock { $0 } == 0)
     }
 
@@ -143,7 +155,7 @@ import Testing
                 return reads == read ? .flip : nil
             }
         }
-        #expect(try failure { try store.forEachManifest(as: Manifest.File.self) { (_, _) in } }.code == .badAnswer)
+        #expect(try failure { try store.forEachManifest(as: Manifest.File.self) { (_, _) in } }.code == .digestMismatch)
         #expect(reads.withLock { $0 } >= read)
     }
 
@@ -192,15 +204,36 @@ import Testing
         #"{"files":{"path":"a","sha256":"D","size":1},H}"#, #"{H}"#,
         #"{"files":[{"path":"../a","sha256":"D","size":1}],H}"#,
         #"{"files":[{"path":"a","sha256":"D","size":1},{"path":"a","sha256":"D","size":1}],H}"#,
-        #"{"files":[],"x":"LONG",H}"#,
+        #"{"files":[],"files":[{"path":"a","sha256":"D","size":1}],H}"#, #"{"f\u0069les":[],"files":[],H}"#,
     ])
     func `a manifest that is not one is an error`(text: String) throws {
         let head = #""kind":"model","name":"long","nonce":"n","revision":"1","version":1"#
         let whole = text.replacingOccurrences(of: "H", with: head)
             .replacingOccurrences(of: "D", with: SHA256.hash("a").hex)
-            .replacingOccurrences(of: "LONG", with: String(repeating: "x", count: 70_000))
         try fixture.write("refs/model/long/1.\(SHA256.hash(whole).hex).json", whole)
         #expect(try failure { _ = try store.tree(name) }.code == .badAnswer)
+    }
+
+    @Test(arguments: [
+        #"{"files":[{"path":"/a","sha256":"D","size":1}],"version":2}"#,
+        #"{"files":[{"what":1}],"version":2,"kind":1}"#, #"{"version":2}"#,
+    ])
+    func `a later version is told as such, whatever its files are`(text: String) throws {
+        try fixture.write("refs/model/long/1.\(SHA256.hash(text).hex).json", text)
+        #expect(try failure { _ = try store.tree(name) }.code == .unsupported)
+        #expect(try failure { try store.forEachManifest(as: BlobUse.self) { (_, _) in } }.code == .unsupported)
+        #expect(throws: SluiceError.self) { try store.forEachStoredManifest { _ in } }
+    }
+
+    @Test func `more than is read at once is for a newer program`() throws {
+        let long = String(repeating: "x", count: 17 << 20)
+        for text in [#"{"x":"\#(long)","files":[]}"#, #"{"files":["\#(long)"]}"#] {
+            let file = "refs/model/long/1.\(SHA256.hash(text).hex).json"
+            try fixture.write(file, text)
+            #expect(try failure { _ = try store.tree(name) }.code == .unsupported)
+            try fixture.directory.write("store/\(file)", [])
+            _ = fixture.directory.bytes("store/\(file)".utf8).withCPath { unlink($0) }
+        }
     }
 
     @Test func `what is new in a manifest of a later program is passed over`() throws {

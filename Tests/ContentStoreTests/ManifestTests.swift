@@ -127,7 +127,7 @@ import Testing
         let digit = try #require(flipped.firstIndex(of: UInt8(ascii: "3")))
         flipped[digit] ^= 1
         try fixture.directory.write("store/\(path)", flipped)
-        #expect(try failure { _ = try store.tree(manifest.name) }.code == .badAnswer)
+        #expect(try failure { _ = try store.tree(manifest.name) }.code == .digestMismatch)
         #expect(throws: SluiceError.self) { try store.forEachManifest(as: BlobUse.self) { (_, _) in } }
         #expect(try writer.commit(manifest) == .committed)
         #expect(try fixture.directory.read("store/\(path)".utf8) == bytes)

@@ -160,7 +160,9 @@ import Testing
         // Its head leads nowhere, which is told beside it.
         #expect(report.paths(.danglingHead) == ["heads/model/one/main"])
         fixture.advance(by: StoreFixture.grace)
-        await #expect(throws: SluiceError.self) { try await fixture.collect() }
+        let refusal = await #expect(throws: SluiceError.self) { try await fixture.collect() }
+        // Which manifest, and which file has to go if it is not to come back.
+        #expect(try refusal?.message.contains("\(path) (set aside as \(fixture.quarantine()[0]))") == true)
         #expect(try fixture.blobs().count == 2)
         try fixture.directory.write("store/\(path)", good)
         #expect(try await fixture.collect().condemned.count == 0)

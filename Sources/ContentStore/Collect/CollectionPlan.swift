@@ -62,8 +62,9 @@ package enum CollectionDoubt: Hashable, Sendable {
             SluiceError(
                 .unconfirmed,
                 object: object,
-                "nothing is collected: what \(paths.joined(separator: ", ")) in the quarantine needed is unknown",
-                remedy: "copy it into the store again, or remove the file and its .json if nothing of it is needed"
+                "nothing is collected: what damaged manifests needed is unknown, \(paths.joined(separator: ", "))",
+                remedy: "restore the manifest under its name; or copy its tree in again, and remove the file and its "
+                    + ".json from the quarantine"
             )
         case .liveLeases(let writers):
             SluiceError(
@@ -89,18 +90,17 @@ struct CollectionRoots: Sendable {
     var liveWriters: [String] = []
     var longestTimeToLive = Duration.zero
 
-    mutating func add(_ revision: RevisionName, _ files: [BlobUse]) {
-        count(revision)
+    /// Files of a manifest; it is noted once all of them came.
+    mutating func add(_ files: [BlobUse]) {
         for file in files { mark(file.blob) }
     }
 
-    /// A manifest was listed: those of one revision come together.
-    mutating func count(_ revision: RevisionName) {
+    /// A manifest was read, now or for the reading before: those of one revision come together.
+    mutating func note(_ manifest: BlobKey, of revision: RevisionName) {
         if revision != last { revisions += 1 }
         last = revision
+        read.insert(manifest, Present())
     }
-
-    mutating func note(_ manifest: BlobKey) { read.insert(manifest, Present()) }
 
     mutating func mark(_ key: BlobKey) { marked.insert(key, Present()) }
 

@@ -28,6 +28,11 @@ package struct CollectionReport: Hashable, Sendable {
             count += 1
             bytes = ByteCount(bytes.bytes.addingCapped(size.bytes))
         }
+
+        mutating func add(_ other: Amount) {
+            count += other.count
+            bytes = ByteCount(bytes.bytes.addingCapped(other.bytes.bytes))
+        }
     }
 
     package var revisions = 0

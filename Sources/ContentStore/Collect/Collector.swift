@@ -45,8 +45,8 @@ package final class Collector: Sendable {
         self.gate = gate
     }
 
-    /// - Throws: `.leased` if another one is at work; `.unconfirmed`, `.badAnswer`, `.unsupported`, `.fileSystem` if
-    ///   anything is in doubt: nothing was removed then that was not condemned long before.
+    /// - Throws: `.leased` if another one is at work; `.unconfirmed`, `.badAnswer`, `.digestMismatch`, `.unsupported`,
+    ///   `.fileSystem` if anything is in doubt: nothing was removed then that was not condemned long before.
     package func run() async throws -> CollectionReport {
         try store.checkWritable()
         try claimTurn()
@@ -116,7 +116,12 @@ package final class Collector: Sendable {
             return
         }
         if !plan.candidates.isEmpty { try await move(plan, again, now: now, &report) }
-        try remember(again.revisions)
+        do throws(SluiceError) {
+            try remember(again.revisions)
+        } catch {
+            // An older number is as good, and a full store is collected for room.
+            guard error.code == .noSpace else { throw error }
+        }
     }
 
     private func move(
@@ -215,13 +220,11 @@ package final class Collector: Sendable {
         }
         try store.forEachManifestFile { (name, file, directory) throws(SluiceError) in
             let key = BlobKey(file.digest)
-            if let earlier, earlier.read.contains(key) {
-                roots.count(name)
-            } else {
-                let nonce = try store.read(name, file, in: directory, as: BlobUse.self) { roots.add(name, $0) }
+            if earlier?.read.contains(key) != true {
+                let nonce = try store.read(name, file, in: directory, as: BlobUse.self) { roots.add($0) }
                 guard nonce != nil else { return false }
             }
-            roots.note(key)
+            roots.note(key, of: name)
             return true
         }
         roots.seal()

@@ -83,7 +83,9 @@ extension BlobImporter {
                 outcome = .success(.present)
             }
             switch outcome {
-            case .success: files.append(member.file)
+            case .success(let outcome):
+                files.append(member.file)
+                if outcome == .present, let staged = member.arrival.staged { restoreMode(of: staged) }
             case .failure:
                 // Its bytes are not in the store, whatever was learnt of them.
                 forget()
@@ -104,7 +106,8 @@ extension BlobImporter.Member {
             path: candidate.path,
             size: arrival.facts.size,
             digest: arrival.facts.digest,
-            alternates: alternates
+            alternates: alternates,
+            sources: candidate.sources
         )
     }
 }

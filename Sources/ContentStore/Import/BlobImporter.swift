@@ -203,8 +203,13 @@ package final class BlobImporter {
     /// Gives a file up that is not what it should be, or was not published; one that was linked is the user's, with the
     /// mode that it had.
     func drop(_ staged: Staged) {
-        let before = staged.status
         try? staged.blob.discard()
+        restoreMode(of: staged)
+    }
+
+    /// A user's file that did not become a blob is as it was.
+    func restoreMode(of staged: Staged) {
+        let before = staged.status
         // With one name more than it had it has become a blob, although nobody could say so.
         guard staged.mode == .hardlink, let now = try? staged.file.status(), now.links <= before.links else { return }
         try? writer.files.setMode(before.permissions, of: staged.file, staged.location)

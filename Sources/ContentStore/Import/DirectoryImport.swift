@@ -43,7 +43,9 @@ package struct DirectoryImport: RevisionImport {
             let path = ObjectKey(bytes: entry.place)
             do throws(SluiceError) {
                 _ = try SafeName(path)
-                candidates.append(ImportCandidate(path: path, place: entry.place))
+                var candidate = ImportCandidate(path: path, place: entry.place)
+                candidate.sources = run.root.source(entry.place).map { [$0] } ?? []
+                candidates.append(candidate)
             } catch {
                 // Without this file it would be another tree.
                 try run.refuse(entry.place, error)

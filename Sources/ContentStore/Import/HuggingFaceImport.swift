@@ -11,6 +11,9 @@ package struct HuggingFaceImport: RevisionImport {
     /// What file managers leave everywhere; huggingface_hub passes over them as well.
     private static let ignored = [".DS_Store", "Thumbs.db", "desktop.ini"].map { Array($0.utf8) }
 
+    /// What a cache has besides repositories.
+    private static let others = ignored + [".locks", "version.txt", "CACHEDIR.TAG"].map { Array($0.utf8) }
+
     private let cache: LocalPath
     private let only: HuggingFaceRepository?
 
@@ -28,10 +31,17 @@ package struct HuggingFaceImport: RevisionImport {
         body: @escaping (ImportedRevision) throws(SluiceError) -> Void
     ) throws(SluiceError) -> ImportSummary {
         var run = ImportRun(importer: importer, root: try ImportRoot(cache), report: report, body: body)
-        for directory in try run.root.names(in: []) {
-            guard let repository = HuggingFaceRepository(directory: directory) else { continue }
-            if only == nil || only == repository { try bring(repository, &run) }
+        let names = try run.root.names(in: [])
+        let repositories = names.compactMap { HuggingFaceRepository(directory: $0) }
+        if repositories.isEmpty, names.contains(where: { !HuggingFaceImport.others.contains($0) }) {
+            throw SluiceError(
+                .notFound,
+                object: cache.description,
+                "this is no cache of huggingface_hub: nothing in it is named models--…, datasets--… or spaces--…",
+                remedy: "name the directory that holds those: $HF_HUB_CACHE, or ~/.cache/huggingface/hub"
+            )
         }
+        for repository in repositories where only == nil || only == repository { try bring(repository, &run) }
         return run.summary
     }
 
@@ -52,7 +62,7 @@ package struct HuggingFaceImport: RevisionImport {
             let commit = String(decoding: name, as: UTF8.self)
             let candidates: [ImportCandidate]
             do throws(SluiceError) {
-                candidates = try self.candidates(in: snapshot, commit, run.root)
+                candidates = try self.candidates(in: snapshot, commit, of: repository, run.root)
             } catch {
                 try run.refuse(snapshot, error)
                 continue
@@ -116,6 +126,7 @@ package struct HuggingFaceImport: RevisionImport {
     private func candidates(
         in snapshot: [UInt8],
         _ commit: String,
+        of repository: HuggingFaceRepository,
         _ root: ImportRoot
     ) throws(SluiceError) -> [ImportCandidate] {
         guard HuggingFaceRepository.isSHA1(commit) else {
@@ -131,6 +142,7 @@ package struct HuggingFaceImport: RevisionImport {
             let path = ObjectKey(bytes: entry.place.dropFirst(snapshot.count + 1))
             _ = try SafeName(path)
             var candidate = ImportCandidate(path: path, place: entry.place, followsLinks: true, wantsGitSHA1: true)
+            candidate.sources = repository.location(of: path, at: commit).map { [$0] } ?? []
             if entry.kind == .symlink, let etag = try etag(of: entry, path, root) { candidate.claim(etag) }
             candidates.append(candidate)
         }
@@ -148,6 +160,17 @@ package struct HuggingFaceImport: RevisionImport {
         let target = try root.destination(ofLink: entry.place)
         guard target.starts(with: start) else { return nil }
         return ObjectKey(bytes: target.dropFirst(start.count)).losslessText
+    }
+}
+
+extension HuggingFaceRepository {
+    /// Where a file was published; nil for a name that a location cannot tell.
+    fileprivate func location(of path: ObjectKey, at commit: String) -> String? {
+        guard name.contains("/"), let text = path.losslessText, Printable.text(text) == text,
+            !text.contains(where: { "?#%".contains($0) })
+        else { return nil }
+        let type = kind == .model ? "" : "\(kind.rawValue)s/"
+        return "hf://\(type)\(name)@\(commit)/\(text)"
     }
 }
 

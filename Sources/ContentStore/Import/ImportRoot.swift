@@ -30,6 +30,12 @@ struct ImportRoot {
 
     func location(_ place: [UInt8]) -> String { path.appending(place).description }
 
+    /// The same for a machine; nil for a name that can only be shown.
+    func source(_ place: [UInt8]) -> String? {
+        let whole = path.appending(place)
+        return whole.description.utf8.elementsEqual(whole.bytes) ? whole.description : nil
+    }
+
     /// For reading; never blocks on a pipe.
     ///
     /// - Throws: `.unsafeName` if a symbolic link stands in the way, or with `followingLinks` one that leads out.

@@ -82,6 +82,8 @@ struct ImportCandidate {
     /// Nil if nobody says.
     var size: ByteCount?
     var alternates: [Manifest.Alternate] = []
+    /// Where it was published.
+    var sources: [String] = []
     /// Whether the Git blob's SHA-1 is worth keeping as well.
     var wantsGitSHA1 = false
 }

@@ -3,7 +3,7 @@ import SluiceBytes
 
 /// The index as a file. A block of it is read where a name is looked for, and no more.
 ///
-/// The first block begins with `sluice-index 2\n\0` and the counts of rows and of manifests. Then come the rows in their
+/// The first block begins with `sluice-index 2\n\0`, the edition, and the counts of rows and of manifests. Then come the rows in their
 /// order, the first word of the name that each of their blocks begins with, and the manifests that they are of. Numbers
 /// are little-endian, digests are bytes.
 struct AlternateFile: Sendable {
@@ -12,7 +12,7 @@ struct AlternateFile: Sendable {
     private static let most: UInt64 = 1 << 28
 
     private let file: OwnedDescriptor
-    private let store: BlobKey
+    private let owner: IndexOwner
     private let rows: IndexSection
     /// The first word of each block's first name.
     private let fences: [UInt64]
@@ -20,9 +20,9 @@ struct AlternateFile: Sendable {
     let manifests: [BlobKey]
 
     /// One that was just written.
-    init(_ file: OwnedDescriptor, of store: BlobKey, rows: Int, fences: [UInt64], manifests: [BlobKey]) {
+    init(_ file: OwnedDescriptor, of owner: IndexOwner, rows: Int, fences: [UInt64], manifests: [BlobKey]) {
         self.file = file
-        self.store = store
+        self.owner = owner
         self.rows = AlternateFile.rows(rows)
         self.fences = fences
         self.manifests = manifests
@@ -30,19 +30,20 @@ struct AlternateFile: Sendable {
 
     /// Nil unless it is that store's, and as long as it says.
     init?(_ place: AlternatePlace) {
-        let store = place.store
+        let first = IndexOwner(store: place.store)
         guard let file = try? OwnedDescriptor.open(place.path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK),
             let status = try? file.status(), status.kind == .regular,
-            let header = IndexBlock.read(0, of: file, store, AlternateFile.counts), let counts = header
+            let read = IndexBlock.read(0, of: file, first, AlternateFile.header), let header = read
         else { return nil }
-        let rows = AlternateFile.rows(counts.rows)
+        let owner = IndexOwner(store: place.store, edition: header.edition)
+        let rows = AlternateFile.rows(header.rows)
         let fences = IndexSection(first: rows.end, count: rows.blocks, recordSize: 8)
-        let manifests = IndexSection(first: fences.end, count: counts.manifests, recordSize: 32)
+        let manifests = IndexSection(first: fences.end, count: header.manifests, recordSize: 32)
         guard status.size == UInt64(manifests.end) * UInt64(IndexBlock.size),
-            let words = fences.records(of: file, store, { UInt64($0, at: $1) }),
-            let keys = manifests.records(of: file, store, { BlobKey($0, at: $1) })
+            let words = fences.records(of: file, owner, { UInt64($0, at: $1) }),
+            let keys = manifests.records(of: file, owner, { BlobKey($0, at: $1) })
         else { return nil }
-        self.init(file, of: store, rows: rows.count, fences: words, manifests: keys)
+        self.init(file, of: owner, rows: rows.count, fences: words, manifests: keys)
     }
 
     private static func rows(_ count: Int) -> IndexSection {
@@ -81,24 +82,35 @@ struct AlternateFile: Sendable {
     }
 
     private func rows(inBlock block: Int) -> [AlternateRow]? {
-        rows.records(inBlock: block, of: file, store) { AlternateRow($0, at: $1) }
+        rows.records(inBlock: block, of: file, owner) { AlternateRow($0, at: $1) }
     }
 
     // MARK: - The first block
 
-    static func header(of store: BlobKey, rows: Int, manifests: Int) -> [UInt8] {
+    static func header(of owner: IndexOwner, rows: Int, manifests: Int) -> [UInt8] {
         var header = magic
+        owner.edition.append(to: &header)
         UInt64(rows).append(to: &header)
         UInt64(manifests).append(to: &header)
-        IndexBlock.seal(&header, of: store)
+        IndexBlock.seal(&header, 0, of: IndexOwner(store: owner.store))
         return header
     }
 
-    private static func counts(_ header: UnsafeRawBufferPointer) -> (rows: Int, manifests: Int)? {
-        let (rows, manifests) = (UInt64(header, at: magic.count), UInt64(header, at: magic.count + 8))
+    private static func header(
+        _ bytes: UnsafeRawBufferPointer
+    ) -> (edition: UInt64, rows: Int, manifests: Int)? {
+        let numbers = (0..<3).map { UInt64(bytes, at: magic.count + 8 * $0) }
         // Bounded before they are multiplied.
-        guard header.starts(with: magic), max(rows, manifests) <= most else { return nil }
-        return (Int(rows), Int(manifests))
+        guard bytes.starts(with: magic), max(numbers[1], numbers[2]) <= most else { return nil }
+        return (numbers[0], Int(numbers[1]), Int(numbers[2]))
+    }
+
+    /// Takes the name away from what turned out to be damaged, so that nobody opens it again.
+    func remove(from place: AlternatePlace) {
+        guard let own = try? file.status(), let named = try? FileStatus(place.path), named.isSameFile(as: own) else {
+            return
+        }
+        _ = place.path.withCPath { unlink($0) }
     }
 }
 
@@ -113,8 +125,6 @@ struct AlternatePlace: Sendable {
     }
 
     var path: [UInt8] { directory.appending("alternates".utf8).bytes }
-    /// Of this process, until it is whole.
-    var temporary: [UInt8] { directory.appending("alternates.\(getpid()).part".utf8).bytes }
     /// Bytes; 0 if it is not there.
     var size: UInt64 { (try? FileStatus(path).size) ?? 0 }
 }

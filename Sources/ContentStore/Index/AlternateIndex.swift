@@ -1,7 +1,5 @@
-import Glibc
 import SluiceBytes
 import SluicePipeline
-import Synchronization
 
 /// Which blobs a publisher's other names (`git-sha1`, `etag`, …) have stood for, on this machine's own disk.
 ///
@@ -15,22 +13,19 @@ package final class AlternateIndex: Sendable {
         package let size: ByteCount
     }
 
-    private let store: ContentStore
     private let place: AlternatePlace
-    /// Nil where none can be kept.
-    private let file: Mutex<AlternateFile?>
+    private let file: AlternateFile
 
-    private init(_ store: ContentStore, _ place: AlternatePlace, _ file: AlternateFile?) {
-        self.store = store
+    private init(_ place: AlternatePlace, _ file: AlternateFile) {
         self.place = place
-        self.file = Mutex(file)
+        self.file = file
     }
 
     /// Opens the index of a store, after bringing it up to date. Blocks.
     ///
     /// - Parameter directory: on a local disk, for this store alone: `$XDG_STATE_HOME/sluice/<store id>`. It is made if
-    ///   it is missing; in one that cannot be written to no name is found, which is told.
-    /// - Throws: if the store's manifests cannot be read.
+    ///   it is missing.
+    /// - Throws: if the store's manifests cannot be read, or there is no index and none can be written.
     package static func open(_ store: ContentStore, in directory: LocalPath) throws(SluiceError) -> AlternateIndex {
         guard case .opened(let index) = try open(store, in: directory, reading: .max) else {
             preconditionFailure("no manifests have more bytes than a number can tell")
@@ -58,15 +53,19 @@ package final class AlternateIndex: Sendable {
         let manifests = try store.manifestIdentities()
         var kept = AlternateFile(place)
         if let known = kept, !isUseful(known, manifests) { kept = nil }
-        if let kept, manifests.allSatisfy(Set(kept.manifests).contains) {
-            return .opened(AlternateIndex(store, place, kept))
-        }
+        if let kept, manifests.allSatisfy(Set(kept.manifests).contains) { return .opened(AlternateIndex(place, kept)) }
         if limit != .max {
             let own = kept == nil ? 0 : place.size / lightness
             let cost = own.addingCapped(try store.manifestBytes(but: Set(kept?.manifests ?? [])))
             if cost > limit { return .costs(cost) }
         }
-        return .opened(AlternateIndex(store, place, try make(store, place, manifests, keeping: kept)))
+        do throws(SluiceError) {
+            return .opened(AlternateIndex(place, try make(store, place, keeping: kept)))
+        } catch {
+            guard let kept else { throw error }
+            store.files.notice(.indexIsOld("\(error)"))
+            return .opened(AlternateIndex(place, kept))
+        }
     }
 
     /// What a file knows of removed manifests stays, as long as they are the fewer: their blobs are not found when they
@@ -78,69 +77,63 @@ package final class AlternateIndex: Sendable {
 
     /// The blobs of that name, each once; most often none or one. Blocks.
     ///
-    /// - Throws: if the file turns out to be damaged and the store's manifests cannot be read.
-    package func lookup(kind: String, value: String) throws(SluiceError) -> [Match] {
-        let name = AlternateRow.name(kind: kind, value: value)
-        guard let file = file.withLock({ $0 }) else { return [] }
-        var rows = file.rows(of: name)
-        if rows == nil { rows = try made()?.rows(of: name) }
-        return (rows ?? []).map { Match(digest: $0.blob.digest, size: ByteCount($0.size)) }
-    }
-
-    /// Made anew, in the place of one that is damaged.
-    private func made() throws(SluiceError) -> AlternateFile? {
-        let manifests = try store.manifestIdentities()
-        let made = try AlternateIndex.make(store, place, manifests, keeping: nil)
-        file.withLock { $0 = made }
-        return made
+    /// - Throws: if the file turns out to be damaged; the next that is opened is another.
+    package func lookup(kind: String, value: String) throws(IndexDamage) -> [Match] {
+        guard let rows = file.rows(of: AlternateRow.name(kind: kind, value: value)) else {
+            file.remove(from: place)
+            throw IndexDamage()
+        }
+        return rows.map { Match(digest: $0.blob.digest, size: ByteCount($0.size)) }
     }
 
     /// Reads the manifests that `kept` does not know.
-    ///
-    /// - Returns: nil if the file cannot be written.
     private static func make(
         _ store: ContentStore,
         _ place: AlternatePlace,
-        _ manifests: [BlobKey],
         keeping kept: AlternateFile?
-    ) throws(SluiceError) -> AlternateFile? {
-        let known = Set(kept?.manifests ?? [])
-        do {
-            var writer = try AlternateWriter(place, keeping: kept)
-            do {
-                try store.forEachAlternate(but: known) { writer.append($0) }
-                return try writer.finish(manifests: manifests)
-            } catch {
-                writer.discard()
-                throw error
-            }
-        } catch let error as SluiceError {
-            throw error
+    ) throws(SluiceError) -> AlternateFile {
+        func attempt<R>(_ body: () throws(SystemFailure) -> R) throws(SluiceError) -> R {
+            try store.files.attempt("write the index of names", place.directory.description, body)
+        }
+        var writer = try attempt { () throws(SystemFailure) in try AlternateWriter(place, keeping: kept) }
+        // With what is gone, so that it shows when that is the more.
+        var manifests = Set(kept?.manifests ?? [])
+        do throws(SluiceError) {
+            manifests.formUnion(
+                try store.readAlternates(but: manifests) { (row) throws(SluiceError) in
+                    try attempt { () throws(SystemFailure) in try writer.append(row) }
+                }
+            )
+            return try attempt { () throws(SystemFailure) in try writer.finish(manifests: manifests.sorted()) }
         } catch {
-            // What is kept turned out to be damaged.
-            if kept != nil, (error as? SystemFailure)?.number == EBADMSG {
-                return try make(store, place, manifests, keeping: nil)
-            }
-            store.files.notice(.indexNotKept(place.directory.description, reason: "\(error)"))
-            return nil
+            guard writer.metDamage, kept != nil else { throw error }
+            return try make(store, place, keeping: nil)
         }
     }
 }
 
+/// A part of the index is not what was written there.
+package struct IndexDamage: Error {}
+
 extension ContentStore {
     /// Gives `body` a row for each name of each file of all other manifests.
-    fileprivate func forEachAlternate(
+    ///
+    /// - Returns: the manifests that were read.
+    fileprivate func readAlternates(
         but known: Set<BlobKey>,
-        _ body: (AlternateRow) -> Void
-    ) throws(SluiceError) {
+        _ body: (AlternateRow) throws(SluiceError) -> Void
+    ) throws(SluiceError) -> [BlobKey] {
+        var read: [BlobKey] = []
         try forEachIdentified { (identity, name, file, directory) throws(SluiceError) in
             if known.contains(identity) { return }
-            _ = try read(name, file, in: directory, as: NamedBlob.self) { files in
+            let nonce = try self.read(name, file, in: directory, as: NamedBlob.self) { (files) throws(SluiceError) in
                 for file in files {
-                    for name in file.alternates where name.isLookedFor { body(AlternateRow(name, file.use)) }
+                    for name in file.alternates where name.isLookedFor { try body(AlternateRow(name, file.use)) }
                 }
             }
+            if nonce != nil { read.append(identity) }
         }
+        return read
     }
 
     /// What stands for each manifest's file, sorted: the hash of its name, for manifests never change.

@@ -11,54 +11,39 @@ struct AlternateWriter {
     private let most: Int
     private var merged: AlternateFile?
     private var gathered: [AlternateRow] = []
-    private var next: OwnedDescriptor
-    /// Nothing is written after one.
-    private var failure: SystemFailure?
+    private var next: IndexPart
+    /// Whether what was kept is damaged.
+    private(set) var metDamage = false
 
     /// - Parameter kept: an index whose rows are in the new one as well.
     init(_ place: AlternatePlace, keeping kept: AlternateFile?, most: Int = most) throws(SystemFailure) {
         self.place = place
         self.most = most
         merged = kept
+        // Before any manifest is read: what cannot be written costs no more.
         HintDirectory.make(place.directory)
-        // Before any manifest is read: a directory that cannot be written to costs no more.
-        next = try AlternateWriter.create(place)
+        if (try? FileStatus(place.path))?.kind == .directory { throw SystemFailure("rename", EISDIR) }
+        IndexPart.sweep(place.directory)
+        next = try IndexPart(place.directory)
     }
 
-    private static func create(_ place: AlternatePlace) throws(SystemFailure) -> OwnedDescriptor {
-        // What is open under the name stays as it is.
-        _ = place.temporary.withCPath { unlink($0) }
-        return try OwnedDescriptor.open(place.temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
-    }
-
-    /// What fails is told by `finish`.
-    mutating func append(_ row: AlternateRow) {
-        guard failure == nil else { return }
+    mutating func append(_ row: AlternateRow) throws(SystemFailure) {
         gathered.append(row)
-        guard gathered.count == most else { return }
-        do throws(SystemFailure) {
-            merged = try merge(manifests: [])
-            next = try AlternateWriter.create(place)
-        } catch {
-            failure = error
-        }
+        guard gathered.count >= most else { return }
+        merged = try merge(manifests: [])
+        next = try IndexPart(place.directory)
     }
 
     /// Publishes the index in one piece. After a power cut it is whole, not there, or damaged where that shows.
     mutating func finish(manifests: [BlobKey]) throws(SystemFailure) -> AlternateFile {
-        if let failure { throw failure }
         let whole = try merge(manifests: manifests)
-        let (from, to) = (place.temporary, place.path)
-        try SystemFailure.check("rename") { from.withCPath { from in to.withCPath { rename(from, $0) } } }
+        try next.rename(to: place.path)
         return whole
     }
 
-    /// Leaves nothing behind of one that was not finished.
-    func discard() { _ = place.temporary.withCPath { unlink($0) } }
-
     private mutating func merge(manifests: [BlobKey]) throws(SystemFailure) -> AlternateFile {
         gathered.sort()
-        var output = AlternateOutput(next, of: place.store)
+        var output = AlternateOutput(next.file, of: place.store)
         var taken = 0
         let isWhole = try merged?.forEachRow { (row) throws(SystemFailure) in
             while taken < gathered.count, gathered[taken] < row {
@@ -67,7 +52,10 @@ struct AlternateWriter {
             }
             try output.append(row)
         }
-        if isWhole == false { throw SystemFailure("read", EBADMSG) }
+        if isWhole == false {
+            metDamage = true
+            throw SystemFailure("read", EBADMSG)
+        }
         for row in gathered[taken...] { try output.append(row) }
         gathered.removeAll(keepingCapacity: true)
         return try output.finish(manifests: manifests)
@@ -79,7 +67,7 @@ private struct AlternateOutput {
     private static let most = 1 << 20
 
     private let file: OwnedDescriptor
-    private let store: BlobKey
+    private let owner: IndexOwner
     private var offset = UInt64(IndexBlock.size)
     /// Whole blocks.
     private var blocks: [UInt8] = []
@@ -90,7 +78,7 @@ private struct AlternateOutput {
 
     init(_ file: OwnedDescriptor, of store: BlobKey) {
         self.file = file
-        self.store = store
+        owner = IndexOwner(store: store, edition: .random(in: .min ... .max))
     }
 
     /// One that is as the last is the same.
@@ -111,9 +99,9 @@ private struct AlternateOutput {
         try endBlock()
         try flush()
         offset = 0
-        blocks = AlternateFile.header(of: store, rows: rows, manifests: manifests.count)
+        blocks = AlternateFile.header(of: owner, rows: rows, manifests: manifests.count)
         try flush()
-        return AlternateFile(file, of: store, rows: rows, fences: fences, manifests: manifests)
+        return AlternateFile(file, of: owner, rows: rows, fences: fences, manifests: manifests)
     }
 
     /// Of records whose size divides a block's room.
@@ -124,7 +112,7 @@ private struct AlternateOutput {
 
     private mutating func endBlock() throws(SystemFailure) {
         guard !records.isEmpty else { return }
-        IndexBlock.seal(&records, of: store)
+        IndexBlock.seal(&records, (Int(offset) + blocks.count) / IndexBlock.size, of: owner)
         blocks += records
         records.removeAll(keepingCapacity: true)
         if blocks.count >= AlternateOutput.most { try flush() }
@@ -137,5 +125,41 @@ private struct AlternateOutput {
         try outcome.get()
         offset += UInt64(blocks.count)
         blocks.removeAll(keepingCapacity: true)
+    }
+}
+
+/// A file that has no name of its own yet. It is gone with whoever wrote it.
+private final class IndexPart: Sendable {
+    private static let prefix = Array("alternates.".utf8)
+    private static let suffix = Array(".part".utf8)
+
+    let file: OwnedDescriptor
+    private let path: [UInt8]
+
+    init(_ directory: LocalPath) throws(SystemFailure) {
+        path = directory.appending(IndexPart.prefix + ContentStore.randomName().bytes + IndexPart.suffix).bytes
+        file = try OwnedDescriptor.open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
+        // While it is held nobody takes it for a dead writer's (flock(2): it goes with the process).
+        _ = flock(file.raw, LOCK_EX | LOCK_NB)
+    }
+
+    deinit { _ = path.withCPath { unlink($0) } }
+
+    func rename(to target: [UInt8]) throws(SystemFailure) {
+        try SystemFailure.check("rename") { path.withCPath { from in target.withCPath { Glibc.rename(from, $0) } } }
+    }
+
+    /// Removes what dead writers left.
+    static func sweep(_ directory: LocalPath) {
+        guard let opened = try? OwnedDescriptor.open(directory.bytes, O_RDONLY | O_DIRECTORY),
+            let names = try? DirectoryNames.read(opened)
+        else { return }
+        for name in names where name.starts(with: prefix) && name.suffix(suffix.count).elementsEqual(suffix) {
+            let path = directory.appending(name).bytes
+            guard let file = try? OwnedDescriptor.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK),
+                flock(file.raw, LOCK_EX | LOCK_NB) == 0
+            else { continue }
+            _ = path.withCPath { unlink($0) }
+        }
     }
 }

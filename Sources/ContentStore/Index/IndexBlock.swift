@@ -1,32 +1,42 @@
 import SluiceBytes
 
-/// A block of an index file: records, and in its last 32 bytes the SHA-256 of them and of whose index it is. What was
-/// torn, damaged or another store's shows when it is read, and only what is read has to be looked at.
+/// Of what a block is a part: a store's index, as it was made once.
+struct IndexOwner: Sendable {
+    let store: BlobKey
+    /// Random; 0 for the first block, which tells it.
+    var edition: UInt64 = 0
+}
+
+/// A block of an index file: records, and in its last 32 bytes the SHA-256 of them, of its owner and of its number. What
+/// was torn, damaged, moved, of an earlier edition or of another store shows when it is read, and only what is read has
+/// to be looked at.
 enum IndexBlock {
     static let size = 4096
     /// For records.
     static let room = size - 32
 
     /// Fills `records` up to a block.
-    static func seal(_ records: inout [UInt8], of store: BlobKey) {
+    static func seal(_ records: inout [UInt8], _ number: Int, of owner: IndexOwner) {
         records += repeatElement(0, count: room - records.count)
-        records.withUnsafeBytes { hash($0, of: store) }.append(to: &records)
+        records.withUnsafeBytes { hash($0, number, of: owner) }.append(to: &records)
     }
 
-    private static func hash(_ records: UnsafeRawBufferPointer, of store: BlobKey) -> BlobKey {
-        var owner: [UInt8] = []
-        store.append(to: &owner)
+    private static func hash(_ records: UnsafeRawBufferPointer, _ number: Int, of owner: IndexOwner) -> BlobKey {
+        var place: [UInt8] = []
+        owner.store.append(to: &place)
+        owner.edition.append(to: &place)
+        UInt64(number).append(to: &place)
         var hash = SHA256()
-        owner.withUnsafeBytes { hash.update($0) }
+        place.withUnsafeBytes { hash.update($0) }
         hash.update(records)
         return BlobKey(hash.finalized())
     }
 
-    /// Gives `body` the records of a block; nil if it is not whole, or not that store's.
+    /// Gives `body` the records of a block; nil if it is not the one that was written there.
     static func read<R>(
         _ number: Int,
         of file: OwnedDescriptor,
-        _ store: BlobKey,
+        _ owner: IndexOwner,
         _ body: (UnsafeRawBufferPointer) -> R
     ) -> R? {
         var block = [UInt8](repeating: 0, count: size)
@@ -34,7 +44,7 @@ enum IndexBlock {
         guard read == size else { return nil }
         return block.withUnsafeBytes { block in
             let records = UnsafeRawBufferPointer(rebasing: block[..<room])
-            return hash(records, of: store) == BlobKey(block, at: room) ? body(records) : nil
+            return hash(records, number, of: owner) == BlobKey(block, at: room) ? body(records) : nil
         }
     }
 }
@@ -55,12 +65,12 @@ struct IndexSection {
     /// All of them, each made of the bytes from an offset on; nil if a block is not whole.
     func records<R>(
         of file: OwnedDescriptor,
-        _ store: BlobKey,
+        _ owner: IndexOwner,
         _ make: (UnsafeRawBufferPointer, Int) -> R
     ) -> [R]? {
         var found: [R] = []
         for block in 0..<blocks {
-            guard let records = records(inBlock: block, of: file, store, make) else { return nil }
+            guard let records = records(inBlock: block, of: file, owner, make) else { return nil }
             found += records
         }
         return found
@@ -69,10 +79,10 @@ struct IndexSection {
     func records<R>(
         inBlock block: Int,
         of file: OwnedDescriptor,
-        _ store: BlobKey,
+        _ owner: IndexOwner,
         _ make: (UnsafeRawBufferPointer, Int) -> R
     ) -> [R]? {
-        IndexBlock.read(first + block, of: file, store) { bytes in
+        IndexBlock.read(first + block, of: file, owner) { bytes in
             (0..<count(inBlock: block)).map { make(bytes, $0 * recordSize) }
         }
     }

@@ -13,20 +13,26 @@ struct ArraySplitter {
         case closed
     }
 
-    /// A member of the outermost object: the last string there that a colon follows.
+    /// A member of the outermost object.
     private let member: [UInt8]
     private let pieceSize: Int
     /// What there is outside the array.
     private(set) var rest: [UInt8] = []
     /// Whether the array was there, from its first bracket to its last.
     private(set) var isComplete = false
+    /// Whether another reader may take something else for the member: it is there twice, or a name is escaped.
+    private(set) var isAmbiguous = false
+    /// Bytes that are held.
+    var heldCount: Int { rest.count + piece.count }
     private var piece: [UInt8] = []
     private var depth = 0
     private var isInString = false
     private var isEscaped = false
     private var isInArray = false
+    /// The last string of the outermost object.
     private var key: [UInt8] = []
     private var isMember = false
+    private var wasMember = false
 
     /// - Parameter pieceSize: bytes after which a piece ends with the element.
     init(member: String, pieceSize: Int) {
@@ -93,10 +99,16 @@ struct ArraySplitter {
             if depth == 1 { isMember = false }
             if isInArray, depth == 2 { return .elementEnded }
         case UInt8(ascii: ":"):
-            if depth == 1 { isMember = key == member }
+            if depth == 1 { named() }
         default: break
         }
         return .inside
+    }
+
+    private mutating func named() {
+        isMember = key == member
+        isAmbiguous = isAmbiguous || isMember && wasMember || key.contains(UInt8(ascii: "\\"))
+        wasMember = wasMember || isMember
     }
 
     private mutating func stepInString(_ byte: UInt8) {
@@ -108,6 +120,6 @@ struct ArraySplitter {
             isInString = false
             return
         }
-        if depth == 1, key.count <= member.count { key.append(byte) }
+        if depth == 1 { key.append(byte) }
     }
 }

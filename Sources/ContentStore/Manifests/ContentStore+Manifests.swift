@@ -36,8 +36,8 @@ extension ContentStore {
     ///
     /// - Parameter type: what is read of a file.
     /// - Returns: its nonce; nil if nothing has that name. If it is removed meanwhile, some files were given.
-    /// - Throws: `.badAnswer` for bytes that are not those of its name, or no manifest of that revision; `.unsupported`
-    ///   for a later form.
+    /// - Throws: `.digestMismatch` for bytes that are not those of its name; `.badAnswer` for what is no manifest of that
+    ///   revision; `.unsupported` for a later form.
     func read<File: Decodable & Sendable>(
         _ name: RevisionName,
         _ file: ManifestFileName,
@@ -50,8 +50,12 @@ extension ContentStore {
         func prove(_ hash: SHA256) throws(SluiceError) {
             let found = hash.finalized()
             guard found != file.digest else { return }
-            let what = "its name says SHA-256 \(file.digest.hex), its bytes have \(found.hex)"
-            throw StoreRecord.damaged(entry.path, what)
+            throw SluiceError(
+                .digestMismatch,
+                object: entry.path,
+                "the manifest is damaged: its name says SHA-256 \(file.digest.hex), its bytes have \(found.hex)",
+                remedy: "sluice cas scrub sets it aside; then copy \(name) in again, or restore the file from a backup"
+            )
         }
         var hash = SHA256()
         guard try blocks.forEach({ (block) throws(SluiceError) in hash.update(block) }) else { return nil }

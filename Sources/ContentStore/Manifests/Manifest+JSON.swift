@@ -10,6 +10,11 @@ struct ManifestHead: Codable, Sendable {
     let nonce: String
 }
 
+/// What every version of it has.
+struct ManifestVersion: Decodable, Sendable {
+    let version: Int
+}
+
 // MARK: - Files
 
 /// Digits of a SHA-256, and a size: what all who look at blobs read of a file.

@@ -7,14 +7,14 @@ import SluicePipeline
 struct ManifestParser<File: Decodable & Sendable> {
     /// Some hundred files.
     private static var pieceSize: Int { 64 << 10 }
-    /// What there may be besides files.
-    private static var mostHead: Int { 64 << 10 }
+    /// What is held of one file, or of all that is besides files.
+    private static var mostHeld: ByteCount { .mebibytes(16) }
 
     private let name: RevisionName
     private let object: String
     private var splitter = ArraySplitter(member: "files", pieceSize: Self.pieceSize)
-    /// How many files the last piece had.
-    private var last: Int?
+    /// The first that could not be read; what a later version means by it, only the end can tell.
+    private var failure: SluiceError?
 
     /// - Parameter object: the manifest's file, for errors.
     init(_ name: RevisionName, _ object: String) {
@@ -22,37 +22,56 @@ struct ManifestParser<File: Decodable & Sendable> {
         self.object = object
     }
 
-    /// Gives `body` the files that end in these bytes.
+    /// Gives `body` the files that end in these bytes; none after one that cannot be read, which `finish` tells.
     ///
-    /// - Throws: `.badAnswer` for anything that this program would not have written, as far as it is looked at.
+    /// - Throws: `.unsupported` for more at once than this program reads.
     mutating func take(
         _ bytes: UnsafeRawBufferPointer,
         _ body: ([File]) throws(SluiceError) -> Void
     ) throws(SluiceError) {
         let object = object
-        var last = last
+        var failure = failure
         try splitter.take(bytes) { (piece) throws(SluiceError) in
-            let files = try StoreRecord.decode([File].self, piece, object)
-            guard last == nil || last != 0 && !files.isEmpty else {
-                throw StoreRecord.damaged(object, "there is nothing between two commas")
+            guard failure == nil else { return }
+            let files: [File]
+            do throws(SluiceError) {
+                files = try StoreRecord.decode([File].self, piece, object)
+            } catch {
+                failure = error
+                return
             }
-            last = files.count
             try body(files)
         }
-        self.last = last
-        guard splitter.rest.count <= Self.mostHead else { throw damaged("it is not a tree's") }
+        self.failure = failure
+        guard splitter.heldCount <= Int(Self.mostHeld.bytes) else {
+            throw SluiceError(
+                .unsupported,
+                object: object,
+                "one file, or what is besides files, takes more than \(Self.mostHeld), and this program reads no more",
+                remedy: "use a newer Sluice, or check who wrote it"
+            )
+        }
     }
 
     /// - Returns: the nonce.
-    /// - Throws: `.badAnswer` if it is not the manifest of that name, `.unsupported` for a later form.
+    /// - Throws: `.badAnswer` for anything that this program would not have written under that name, as far as it is
+    ///   looked at; `.unsupported` for a later version.
     func finish() throws(SluiceError) -> String {
-        let head = try StoreRecord.decode(ManifestHead.self, splitter.rest, object)
+        let head: ManifestHead
+        do throws(SluiceError) {
+            head = try StoreRecord.decode(ManifestHead.self, splitter.rest, object)
+        } catch {
+            let later = try? StoreRecord.decode(ManifestVersion.self, splitter.rest, object)
+            if let later { try StoreRecord.check(version: later.version, object) }
+            throw error
+        }
         try StoreRecord.check(version: head.version, object)
+        if let failure { throw failure }
         guard head.kind == name.kind, head.name == name.name, head.revision == name.revision else {
             let found = Printable.text(String("\(head.kind) \(head.name)@\(head.revision)".prefix(200)))
             throw damaged("it is that of \(found)")
         }
-        guard splitter.isComplete else { throw damaged("it has no list of files") }
+        guard splitter.isComplete, !splitter.isAmbiguous else { throw damaged("it has not one list of files") }
         return head.nonce
     }
 

@@ -7,7 +7,8 @@ struct RecordBlocks {
     private let files: StoreFiles
     private let entry: StoreEntry
     private let size: UInt64
-    private let pool = BufferPool(retained: 2)
+    /// Of all: most records are short, and a mapping for each would cost more than they do.
+    private static let pool = BufferPool(retained: 2)
     private var file: OwnedDescriptor?
     /// All of it, if that is one block: it is read once.
     private var whole: Chunk?
@@ -62,7 +63,7 @@ struct RecordBlocks {
         guard let open = file else { return nil }
         // Of one that fails nothing is asked again.
         file = nil
-        var builder = pool.makeBuilder()
+        var builder = RecordBlocks.pool.makeBuilder()
         try builder.fill { (free) throws(SystemFailure) -> Int in
             try files.operations.read(open, into: free, at: offset)
         }

@@ -51,11 +51,11 @@ extension ContentStore {
     ///
     /// - Throws: for a damaged manifest, and for anything that cannot be listed: what is unknown is not missing.
     package func missingBlobs() throws(SluiceError) -> [MissingBlob] {
-        try missingBlobs(try StoreNeeds(self, isLenient: false))
+        try missingBlobs(try StoreNeeds(self, isLenient: false), isLenient: false)
     }
 
     /// The manifests were listed before the blobs are: what a manifest names was there before it.
-    func missingBlobs(_ needs: StoreNeeds) throws(SluiceError) -> [MissingBlob] {
+    func missingBlobs(_ needs: StoreNeeds, isLenient: Bool) throws(SluiceError) -> [MissingBlob] {
         var suspects: [BlobTable<UInt64>.Row] = []
         for index in 0..<256 {
             let rows = needs.blobs.rows(inShard: index)
@@ -71,7 +71,7 @@ extension ContentStore {
         }
         guard !missing.isEmpty else { return [] }
         // A manifest that was removed meanwhile needs nothing.
-        let uses = try uses(of: Set(missing.map(\.row.key)))
+        let uses = try uses(of: Set(missing.map(\.row.key)), isLenient: isLenient)
         return missing.compactMap { row, found in
             let uses = (uses[row.key] ?? []).filter { $0.size == row.value }.map(\.use)
             guard !uses.isEmpty else { return nil }
@@ -105,11 +105,15 @@ extension ContentStore {
     }
 
     /// Who needs these blobs, each with the size that it says.
-    func uses(of keys: Set<BlobKey>) throws(SluiceError) -> [BlobKey: [(use: ManifestUse, size: UInt64)]] {
+    ///
+    /// - Parameter isLenient: what is no manifest is left out, as a finding of its own.
+    func uses(
+        of keys: Set<BlobKey>,
+        isLenient: Bool
+    ) throws(SluiceError) -> [BlobKey: [(use: ManifestUse, size: UInt64)]] {
         var uses: [BlobKey: [(use: ManifestUse, size: UInt64)]] = [:]
         guard !keys.isEmpty else { return uses }
-        try forEachStoredManifest { (stored) throws(SluiceError) in
-            guard case .sound(let manifest) = stored.content else { return }
+        func add(_ manifest: Manifest) {
             let files = Dictionary(grouping: manifest.files.filter { keys.contains(BlobKey($0.digest)) }) { file in
                 BlobKey(file.digest)
             }
@@ -125,6 +129,17 @@ extension ContentStore {
                 }
             }
         }
+        if isLenient {
+            try forEachStoredManifest { (stored) throws(SluiceError) in
+                if case .sound(let manifest) = stored.content { add(manifest) }
+            }
+        } else {
+            try forEachManifestFile { (name, file, directory) throws(SluiceError) in
+                guard let manifest = try manifest(name, file, in: directory) else { return false }
+                add(manifest)
+                return true
+            }
+        }
         return uses
     }
 
@@ -132,7 +147,7 @@ extension ContentStore {
     func attributed(_ report: ScrubReport) throws(SluiceError) -> ScrubReport {
         var report = report
         let keys = Set(report.findings.compactMap { $0.digest.flatMap { BlobKey(hex: $0) } })
-        let uses = try uses(of: keys)
+        let uses = try uses(of: keys, isLenient: true)
         for index in report.findings.indices {
             guard let key = report.findings[index].digest.flatMap({ BlobKey(hex: $0) }) else { continue }
             report.findings[index].manifests = (uses[key] ?? []).map(\.use).sorted { $0.manifest < $1.manifest }

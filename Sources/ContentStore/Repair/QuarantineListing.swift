@@ -55,8 +55,10 @@ extension ContentStore {
         var lost: [String] = []
         for name in try files.knownNames(in: layout.quarantine)
         where name.bytes.starts(with: QuarantineRecord.manifest.utf8) && name.dropping(QuarantineRecord.suffix) == nil {
-            guard try !isBack(quarantineRecord(name)?.manifest) else { continue }
-            lost.append(name.description)
+            let manifest = quarantineRecord(name)?.manifest
+            guard try !isBack(manifest) else { continue }
+            let place = "\(ScrubRun.quarantine)\(name)"
+            lost.append(manifest.map { "\(Printable.text($0)) (set aside as \(place))" } ?? place)
         }
         return lost
     }

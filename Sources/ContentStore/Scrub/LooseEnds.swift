@@ -10,7 +10,8 @@ extension ContentStore {
     func looseEnds(except known: [ScrubFinding]) throws(SluiceError) -> [ScrubFinding] {
         let corrupt = Set(known.filter { [.corrupt, .unreadable].contains($0.what) }.compactMap(\.digest))
         let needs = try StoreNeeds(self, isLenient: true)
-        var findings = try missingBlobs(needs).filter { !corrupt.contains($0.digest.hex) }.map { blob in
+        let needed = try missingBlobs(needs, isLenient: true)
+        var findings = needed.filter { !corrupt.contains($0.digest.hex) }.map { blob in
             blob.found.map { wrongSize(blob.digest, found: $0.bytes, wanted: blob.size.bytes) }
                 ?? missing(blob.digest, size: blob.size.bytes)
         }
@@ -80,7 +81,7 @@ extension ContentStore {
             // It may have come after the manifests were listed.
             return try tree(head) == nil ? "no manifest of the revision \(head.revision)" : nil
         } catch {
-            guard error.code == .badAnswer else { throw error }
+            guard [.badAnswer, .digestMismatch].contains(error.code) else { throw error }
             return error.message
         }
     }

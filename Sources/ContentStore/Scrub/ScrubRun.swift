@@ -99,7 +99,7 @@ final class ScrubRun {
             case .sound: unit.record.count += 1
             case .stray:
                 let path = store.relative(stored.entry)
-                unit.record.add(ScrubFinding(.stray, path: path, "no manifest of Sluice; it stops collections"))
+                unit.record.add(ScrubFinding(.stray, path: path, "no manifest of Sluice; it can stop collections"))
             case .damaged(let error): try found(stored.entry, error, unit)
             }
             try pulse.passed()

@@ -71,7 +71,7 @@ extension ContentStore {
             return try manifest(revision, file, in: entry.directory).map { .sound($0) }
         } catch {
             // Anything else, a later version or an error of the mount, proves nothing.
-            guard error.code == .badAnswer else { throw error }
+            guard [.badAnswer, .digestMismatch].contains(error.code) else { throw error }
             // Bytes that are those of the name were written so, by another program.
             return try isDamaged(entry, file.digest) ? .damaged(error) : .stray
         }

@@ -95,8 +95,15 @@ package final class StoreShare: Sendable {
     private let known = Mutex(Known())
 
     private struct Known {
-        var index: AlternateIndex?
+        var index = Index.notYet
         var worth = IndexWorth()
+    }
+
+    private enum Index {
+        case notYet
+        case opened(AlternateIndex)
+        /// It cannot be made, which was told.
+        case none
     }
 
     private struct State {
@@ -106,7 +113,7 @@ package final class StoreShare: Sendable {
     }
     private let state = Mutex(State())
     private let pinning: Mutex<Rounds<Digest, Result<Void, SluiceError>>?> = Mutex(nil)
-    private let openings: Mutex<Rounds<UInt64, Result<AlternateIndex?, SluiceError>>?> = Mutex(nil)
+    private let openings: Mutex<Rounds<UInt64, AlternateIndex?>?> = Mutex(nil)
     private let additions: Mutex<Rounds<TreeAddition, Result<Manifest.File, SluiceError>>?> = Mutex(nil)
 
     init(_ store: ContentStore, tool: String, hints: LocalPath?, time: any TimeSource) {
@@ -159,50 +166,87 @@ package final class StoreShare: Sendable {
         }
     }
 
-    /// The blobs that trees had under other names when this process first asked: a hint, to be looked at. Nil where
-    /// nothing is remembered.
-    package func index() async throws(SluiceError) -> AlternateIndex? {
-        if let known = known.withLock({ $0.index }) { return known }
-        return try await openIndex(reading: .max)
+    /// Gives `body` the blobs that trees had under other names when this process first asked: a hint, to be looked at.
+    /// Nil where nothing is remembered.
+    package func named<R: Sendable>(_ body: (AlternateIndex) throws(IndexDamage) -> R?) async -> R? {
+        // One that turns out to be damaged is made anew, once.
+        for _ in 0..<2 {
+            let index: AlternateIndex?
+            switch known.withLock({ $0.index }) {
+            case .opened(let opened): index = opened
+            case .none: index = nil
+            case .notYet: index = await openIndex(reading: .max)
+            }
+            guard let index else { return nil }
+            do throws(IndexDamage) {
+                return try body(index)
+            } catch {
+                forget(index)
+            }
+        }
+        return nil
     }
 
-    /// What answers the same for whoever can make a request instead; nil as long as that costs less than to read what
-    /// trees had. Asked for once for each such request.
-    package func indexByNow() async throws(SluiceError) -> AlternateIndex? {
-        let (index, step) = known.withLock { known in
-            (known.index, known.index == nil ? known.worth.ask() : .request)
+    /// The same for whoever can make a request instead; nil as long as that costs less than to read what trees had. Asked
+    /// for once for each such request.
+    package func namedByNow<R: Sendable>(_ body: (AlternateIndex) throws(IndexDamage) -> R?) async -> R? {
+        let (known, step) = known.withLock { known in
+            if case .notYet = known.index { (known.index, known.worth.ask()) } else { (known.index, .request) }
         }
-        if let index { return index }
-        guard case .make(let limit) = step else { return nil }
-        return try await openIndex(reading: limit)
+        var index: AlternateIndex?
+        if case .opened(let opened) = known { index = opened }
+        if case .make(let limit) = step { index = await openIndex(reading: limit) }
+        guard let index else { return nil }
+        do throws(IndexDamage) {
+            return try body(index)
+        } catch {
+            forget(index)
+            return nil
+        }
+    }
+
+    private func forget(_ index: AlternateIndex) {
+        known.withLock { known in
+            if case .opened(let opened) = known.index, opened === index { known = Known() }
+        }
     }
 
     /// Many at once open it once.
-    private func openIndex(reading limit: UInt64) async throws(SluiceError) -> AlternateIndex? {
+    private func openIndex(reading limit: UInt64) async -> AlternateIndex? {
         guard let hints else { return nil }
         let rounds = openings.withLock { openings in
             let made =
                 openings
                 ?? Rounds { [unowned self] limits in
-                    let limit = limits.max() ?? 0
-                    let outcome = Result { () throws(SluiceError) in try openIndexNow(hints, reading: limit) }
-                    return limits.map { _ in outcome }
+                    let opened = openIndexNow(hints, reading: limits.max() ?? 0)
+                    return limits.map { _ in opened }
                 }
             openings = made
             return made
         }
-        return try await rounds.join(limit).get()
+        return await rounds.join(limit)
     }
 
-    private func openIndexNow(_ hints: LocalPath, reading limit: UInt64) throws(SluiceError) -> AlternateIndex? {
-        if let index = known.withLock({ $0.index }) { return index }
-        switch try AlternateIndex.open(store, in: hints, reading: limit) {
-        case .costs(let bytes):
-            known.withLock { $0.worth.costs(bytes) }
+    private func openIndexNow(_ hints: LocalPath, reading limit: UInt64) -> AlternateIndex? {
+        switch known.withLock({ $0.index }) {
+        case .opened(let opened): return opened
+        case .none: return nil
+        case .notYet: break
+        }
+        do throws(SluiceError) {
+            switch try AlternateIndex.open(store, in: hints, reading: limit) {
+            case .costs(let bytes):
+                known.withLock { $0.worth.costs(bytes) }
+                return nil
+            case .opened(let opened):
+                known.withLock { $0.index = .opened(opened) }
+                return opened
+            }
+        } catch {
+            // Only a hint: a look at the source tells as much.
+            store.files.notice(.noIndex("\(error)"))
+            known.withLock { $0.index = .none }
             return nil
-        case .opened(let opened):
-            known.withLock { $0.index = opened }
-            return opened
         }
     }
 

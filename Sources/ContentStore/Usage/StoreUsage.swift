@@ -70,9 +70,18 @@ extension ContentStore {
         var models: [StoreUsage.Model] = []
         var logical = StoreUsage.Amount()
         var last: RevisionName?
-        try forEachManifest(as: BlobUse.self) { (revision, files) throws(SluiceError) in
+        try forEachManifestFile { (revision, file, directory) throws(SluiceError) in
             let name = [revision.kind, revision.name]
             let place = places[name] ?? models.count
+            var amount = StoreUsage.Amount()
+            let nonce = try read(revision, file, in: directory, as: BlobUse.self) { files in
+                for file in files {
+                    amount.add(file.size)
+                    owners.insert(file.blob, UInt32(place))
+                }
+            }
+            // One that was merged meanwhile is in another.
+            guard nonce != nil else { return false }
             if place == models.count {
                 places[name] = place
                 models.append(StoreUsage.Model(kind: revision.kind, name: revision.name))
@@ -80,11 +89,9 @@ extension ContentStore {
             // One revision may come in several parts, one after the other.
             if revision != last { models[place].manifests += 1 }
             last = revision
-            for file in files {
-                models[place].logical.add(file.size)
-                logical.add(file.size)
-                owners.insert(file.blob, UInt32(place))
-            }
+            models[place].logical.add(amount)
+            logical.add(amount)
+            return true
         }
         usage.models = models
         usage.logical = logical

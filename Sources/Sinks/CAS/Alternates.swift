@@ -11,6 +11,24 @@ enum Alternates {
     static func name(of digest: Digest) -> Manifest.Alternate {
         Manifest.Alternate(kind: digest.algorithm.rawValue, value: digest.hex)
     }
+
+    /// What some tree got under these names, in the order of the digests.
+    struct Found: Sendable {
+        var digests: [(digest: Digest, matches: [AlternateIndex.Match])] = []
+        var version: AlternateIndex.Match?
+
+        init(
+            _ digests: [Digest],
+            _ version: VersionNotes?,
+            in index: AlternateIndex
+        ) throws(IndexDamage) {
+            for digest in digests {
+                let name = Alternates.name(of: digest)
+                self.digests.append((digest, try index.lookup(kind: name.kind, value: name.value)))
+            }
+            self.version = try version?.lookup(in: index)?.match
+        }
+    }
 }
 
 /// What trees note of a version of a place: which bytes were read of it. Nothing is noted of bytes that nobody read under
@@ -32,9 +50,9 @@ struct VersionNotes {
 
     /// The one content that the version was, and whether its digest was published with it; nil if nothing is noted, or
     /// two contents are, so that it is not known which it is.
-    func lookup(in index: AlternateIndex) throws(SluiceError) -> (match: AlternateIndex.Match, isPublished: Bool)? {
+    func lookup(in index: AlternateIndex) throws(IndexDamage) -> (match: AlternateIndex.Match, isPublished: Bool)? {
         let plain = try index.lookup(kind: read.kind, value: read.value)
-        let withDigest = try published.map { (name) throws(SluiceError) in
+        let withDigest = try published.map { (name) throws(IndexDamage) in
             try index.lookup(kind: name.kind, value: name.value)
         }
         guard let first = withDigest?.first else { return plain.count == 1 ? (plain[0], false) : nil }

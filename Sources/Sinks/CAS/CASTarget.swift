@@ -55,9 +55,9 @@ final class CASTarget: SinkTarget {
     /// From the index of what trees noted, once it is worth its making. Whatever is wrong with it, a look at the source
     /// tells as much.
     func recall(_ info: ObjectInfo) async -> Digest? {
-        guard let version = VersionNotes(info), let place = try? place(),
-            let index = try? await place.share.indexByNow(),
-            let (match, isPublished) = try? version.lookup(in: index), isPublished, match.size.bytes == info.size,
+        guard let version = VersionNotes(info), let place = try? place() else { return nil }
+        let found = await place.share.namedByNow { (index) throws(IndexDamage) in try version.lookup(in: index) }
+        guard let (match, isPublished) = found, isPublished, match.size.bytes == info.size,
             let blob = try? place.share.store.open(match.digest), blob.size == match.size
         else { return nil }
         return match.digest
@@ -68,19 +68,21 @@ final class CASTarget: SinkTarget {
     private func linkByOtherName(_ plan: WritePlan, _ place: Place) async throws -> StoredObject? {
         let version = VersionNotes(plan.info)
         let digests = plan.info.published.filter { Alternates.identifying.contains($0.algorithm) }
-        guard version != nil || !digests.isEmpty, let index = try await place.share.index() else { return nil }
-        for digest in digests {
-            let name = Alternates.name(of: digest)
-            for match in try index.lookup(kind: name.kind, value: name.value) where plan.size == match.size.bytes {
+        if version == nil, digests.isEmpty { return nil }
+        let found = await place.share.named { (index) throws(IndexDamage) in
+            try Alternates.Found(digests, version, in: index)
+        }
+        for (digest, matches) in found?.digests ?? [] {
+            for match in matches where plan.size == match.size.bytes {
                 guard let blob = try await pinned(match, place),
                     try FileContent.digest(digest.algorithm, of: blob.file, pool: BufferPool(retained: 1)) == digest
                 else { continue }
                 return try await add(match.digest, match.size, plan, place)
             }
         }
-        guard let (match, _) = try version?.lookup(in: index), plan.size == match.size.bytes,
-            try await pinned(match, place) != nil
-        else { return nil }
+        guard let match = found?.version, plan.size == match.size.bytes, try await pinned(match, place) != nil else {
+            return nil
+        }
         var recalled = plan
         recalled.isRecalled = true
         return try await add(match.digest, match.size, recalled, place)
@@ -203,7 +205,8 @@ final class CASTarget: SinkTarget {
     /// Whether something can be fetched from there again: not from a pipe, from a store that may be this very one, or from
     /// a URL of which redaction left a part out.
     private static func isPlace(_ origin: String) -> Bool {
-        !origin.isEmpty && origin != "-" && !origin.hasPrefix("cas:") && !origin.contains("?")
+        !origin.isEmpty && origin != "-" && !origin.hasPrefix("cas:")
+            && !(origin.contains("://") && origin.contains("?"))
     }
 
     /// The manifest's entry of a file: its digest, its other names, and where it can be fetched again. Of the version only

@@ -78,6 +78,7 @@ extension ViewFixture {
         let revision = result.revisions[0]
         #expect(revision.files.map(\.path.text) == ["a", "b/c", "b/d"] && revision.branches == ["main"])
         #expect(revision.files.map(\.digest) == ["one", "two", "one"].map { SHA256.hash($0) })
+        #expect(revision.files.map(\.sources) == ["a", "b/c", "b/d"].map { ["\(view.path("tree"))/\($0)"] })
         #expect(try view.fixture.blobs().count == 2 && view.fixture.mismatches().isEmpty)
         #expect(try view.state(of: "tree") == before)
         #expect(result.summary.taken == [.copy: 2] && result.summary.present == 1 && result.summary.revisions == 1)
@@ -104,6 +105,14 @@ extension ViewFixture {
         #expect(result.files["tree/b/c"] == .taken(.hardlink))
         #expect(try view.status("tree/b/c").inode == inode && view.status("tree/b/c").permissions == 0o444)
         #expect(try view.status(view.blob("two")).inode == inode)
+    }
+
+    @Test func `a file whose bytes are there already keeps its mode, and the blob gets no name more`() throws {
+        _ = try view.bring(source(), [.copy])
+        let result = try view.bring(source(), [.hardlink])
+        #expect(result.files["tree/b/c"] == .present)
+        #expect(try view.status("tree/b/c").permissions == 0o644 && view.status("tree/b/c").links == 1)
+        #expect(try view.status(view.blob("two")).permissions == 0o444 && view.status(view.blob("two")).links == 1)
     }
 
     @Test func `a file that is linked and then not taken has its mode again`() throws {
@@ -221,11 +230,19 @@ extension ViewFixture {
         let weights = SHA256.hash("weights")
         #expect(revision.files[1].digest == weights)
         #expect(revision.files[1].alternates == [Manifest.Alternate(kind: "etag", value: weights.hex)])
+        #expect(revision.files[1].sources == ["hf://org/tiny@\(Self.commit)/onnx/model.bin"])
         #expect(result.revisions.first { $0.revision == Self.other }?.branches == ["refs/pr/1"])
         #expect(try view.store.head("main", kind: "hf", name: "org/tiny")?.revision == Self.commit)
         #expect(try view.state(of: "hub") == before && view.fixture.mismatches().isEmpty)
         let again = try view.bring(HuggingFaceImport(view.path("hub")))
         #expect(again.revisions == result.revisions && again.files[location("onnx/model.bin")] == .present)
+    }
+
+    @Test func `a directory that is no cache is told as such, and an empty cache is not`() throws {
+        let error = try failure { _ = try view.bring(HuggingFaceImport(view.path(Self.top))) }
+        #expect(error.code == .notFound && error.remedy?.contains("HF_HUB_CACHE") == true)
+        try view.make(["empty/version.txt": "1"])
+        #expect(try view.bring(HuggingFaceImport(view.path("empty"))).summary.revisions == 0)
     }
 
     @Test func `what was imported can be laid out again as the same cache`() throws {

@@ -152,11 +152,17 @@ private final class ScrubShowing: Sendable {
         }
         let count = "\(report.findings.count) \(report.findings.count == 1 ? "finding" : "findings")"
         let damaged: Set<ScrubFinding.What> = [.corrupt, .unreadable, .damagedManifest]
-        let isRepairable = report.findings.contains { damaged.contains($0.what) || $0.what == .missing }
-        if !isRepairable { return count }
+        let blobs: Set<ScrubFinding.What> = [.corrupt, .unreadable, .missing]
+        var remedies: [String] = []
         let isInPlace = report.findings.contains { damaged.contains($0.what) && $0.action == .none }
-        let first = isInPlace ? "sluice cas scrub sets aside what is damaged, then " : ""
-        return "\(count): \(first)sluice cas repair brings back what is damaged or missing"
+        if isInPlace { remedies.append("sluice cas scrub sets aside what is damaged") }
+        if report.findings.contains(where: { $0.what == .damagedManifest }) {
+            remedies.append("a tree whose manifest is damaged is to be copied in again")
+        }
+        if report.findings.contains(where: { blobs.contains($0.what) }) {
+            remedies.append("sluice cas repair brings back blobs")
+        }
+        return remedies.isEmpty ? count : "\(count): \(remedies.joined(separator: ", then "))"
     }
 
     private func tell(_ finding: ScrubFinding) throws {
