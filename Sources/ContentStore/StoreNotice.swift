@@ -39,8 +39,8 @@ package enum StoreNotice: Hashable, Sendable, CustomStringConvertible {
         case .clockSkew(let skew): skew.description
         case .leaseLapsed: "this process slept longer than its lease; every blob is looked at again"
         case .indexIsOld(let reason):
-            "the index of what the store has is not up to date: \(reason); what came since is fetched again if it is "
-                + "published without a SHA-256"
+            "the index of what the store has is not up to date: \(reason); what is published without a SHA-256 may be "
+                + "fetched again"
         case .noIndex(let reason):
             "there is no index of what the store has: \(reason); what is published without a SHA-256 is fetched again"
         }

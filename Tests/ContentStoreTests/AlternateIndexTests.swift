@@ -190,6 +190,8 @@ import Testing
         let share = try share()
         let one = await share.named { (index) throws(IndexDamage) in try index.lookup(kind: "git-sha1", value: "11") }
         #expect(one == [Self.one])
+        // That nothing else has a name, it cannot tell.
+        #expect(await share.named { $0.isCurrent } == false)
         #expect(fixture.notices.withLock { $0 }.contains { if case .indexIsOld = $0 { true } else { false } })
     }
 
@@ -283,6 +285,21 @@ import Testing
         let grown = try #require(AlternateFile(place))
         for row in more { #expect(grown.rows(of: row.name)?.contains(row) == true) }
         #expect(grown.rows(of: names[0])?.count == (expected[names[0]]?.count ?? 0) + 1)
+    }
+
+    @Test func `a disk that damages the index twice is given none`() async throws {
+        try fill()
+        let share = try share()
+        let path = fixture.directory.bytes(file.utf8)
+        for expected in [[Self.one], [Self.one], nil, nil] {
+            let found = await share.named { (index) throws(IndexDamage) in
+                try index.lookup(kind: "git-sha1", value: "11")
+            }
+            #expect(found == expected)
+            guard let file = try? OwnedDescriptor.open(path, O_RDWR) else { continue }
+            try withUnsafeBytes(of: UInt64.random(in: 1 ... .max)) { try file.write($0, at: UInt64(IndexBlock.size)) }
+        }
+        #expect(fixture.notices.withLock { $0 }.count { if case .noIndex = $0 { true } else { false } } == 1)
     }
 
     @Test(arguments: [false, true])

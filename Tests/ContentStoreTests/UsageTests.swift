@@ -42,6 +42,36 @@ import Testing
         #expect(try store.usage().unreferenced.count == 2 && store.usage().pinned.count == 0)
     }
 
+    @Test(arguments: [false, true])
+    func `a model that is removed while it is read is none`(isFollowed: Bool) throws {
+        let store = try fixture.make()
+        let writer = try StoreWriter(store, tool: "test")
+        try writer.put("a", "bb", pool: fixture.pool)
+        let files = (0..<12_000).map { number in
+            Manifest.File(path: ObjectKey("\(number)"), size: ByteCount(1), digest: SHA256.hash("a"))
+        }
+        // Of several blocks: some files are given before it is gone.
+        let name = try RevisionName(kind: "model", name: "long", revision: "1")
+        try writer.publish(try Manifest(name, files))
+        if isFollowed { #expect(try writer.commit(manifest("z", "1", "bb")) == .committed) }
+        let other = try ContentStore.open(fixture.path, fixture.healthy)
+        let reads = Locked(0)
+        fixture.operations.spoil { call, _ in
+            guard call.kind == .read else { return nil }
+            let number = reads.withLock { reads in
+                reads += 1
+                return reads
+            }
+            guard number == 4 else { return nil }
+            _ = try? other.remove(name)
+            return .fail(ESTALE)
+        }
+        let usage = try store.usage()
+        #expect(usage.models.map(\.name) == (isFollowed ? ["z"] : []))
+        #expect(usage.logical.count == (isFollowed ? 1 : 0))
+        #expect(usage.models.first?.exclusive.count == (isFollowed ? 1 : nil))
+    }
+
     @Test func `a table keeps each pair once, sorted, whatever the order of insertion`() {
         var generator = SeededGenerator(7)
         var table = BlobTable<UInt64>()

@@ -70,7 +70,8 @@ def test_a_damaged_manifest_is_set_aside_and_stops_collections(sluice, store, or
     expected = fill(sluice, store, origin, payload, 3)
     manifest = next((store.root / "refs").glob("*/*/*.json"))
     flip(manifest, random.Random(1))
-    assert sluice("cas", "gc", "--exclusive", store).rc == 1
+    refused = sluice("cas", "gc", "--exclusive", store)
+    assert refused.rc == 4 and "sluice cas scrub sets it aside; then copy t@main in again" in refused.err, str(refused)
     assert len(store.blobs()) == 3
     found = sluice("cas", "scrub", "--json", store)
     assert found.rc == 4 and any(event.get("what") == "damagedManifest" for event in found.events), str(found)
@@ -79,6 +80,13 @@ def test_a_damaged_manifest_is_set_aside_and_stops_collections(sluice, store, or
     fill(sluice, store, origin, payload, 3)
     assert store.tree("t") == expected
     store.check()
+    # Whether that is all of it, its user knows, who is told what stops a collection.
+    refused = sluice("cas", "gc", "--exclusive", store)
+    assert refused.rc == 1 and f"refs/files/t/{manifest.name} (set aside as quarantine/" in refused.err, str(refused)
+    for name in (store.root / "quarantine").iterdir():
+        name.unlink()
+    sluice.ok("cas", "gc", "--exclusive", store)
+    assert len(store.blobs()) == 3
 
 
 def test_verify_tells_what_mends_it(sluice, store, origin, payload):

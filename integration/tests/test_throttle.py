@@ -45,6 +45,14 @@ def test_the_other_direction_is_not_limited(sluice, s3_fault, origin, payload):
     assert s3_fault.object("bucket", "a").sha256() == payload(8 * MIB, seed=1).sha256()
 
 
+@pytest.mark.parametrize("kind", ["file", "store"])
+def test_a_copy_from_disk_to_disk_is_limited(sluice, store, payload, kind):
+    payload(4 * MIB, seed=1).write_to(f"{sluice.work}/a")
+    target = {"file": "b", "store": store.at("t") + "/"}[kind]
+    result = sluice.ok("cp", "--bwlimit", "1M", "a", target, timeout=30)
+    assert result.seconds > 2, "4 MiB at 1 MiB/s"
+
+
 def test_a_slow_limit_is_no_stall(sluice, origin):
     """16 KiB/s by 16 streams: nothing is tried again, and every object is asked for as often as without a limit."""
     urls = [origin.add(f"/{index}", size=8 * KIB, seed=index) for index in range(16)]

@@ -63,7 +63,7 @@ package enum CollectionDoubt: Hashable, Sendable {
                 .unconfirmed,
                 object: object,
                 "nothing is collected: what damaged manifests needed is unknown, \(paths.joined(separator: ", "))",
-                remedy: "restore the manifest under its name; or copy its tree in again, and remove the file and its "
+                remedy: "restore the manifest under its name, or copy its tree in again; then remove the file and its "
                     + ".json from the quarantine"
             )
         case .liveLeases(let writers):

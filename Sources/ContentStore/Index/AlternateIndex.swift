@@ -13,12 +13,15 @@ package final class AlternateIndex: Sendable {
         package let size: ByteCount
     }
 
+    /// Whether it knows all that the manifests had when it was opened: that nothing else has a name, only such a one tells.
+    package let isCurrent: Bool
     private let place: AlternatePlace
     private let file: AlternateFile
 
-    private init(_ place: AlternatePlace, _ file: AlternateFile) {
+    private init(_ place: AlternatePlace, _ file: AlternateFile, isCurrent: Bool = true) {
         self.place = place
         self.file = file
+        self.isCurrent = isCurrent
     }
 
     /// Opens the index of a store, after bringing it up to date. Blocks.
@@ -60,11 +63,11 @@ package final class AlternateIndex: Sendable {
             if cost > limit { return .costs(cost) }
         }
         do throws(SluiceError) {
-            return .opened(AlternateIndex(place, try make(store, place, keeping: kept)))
+            return .opened(AlternateIndex(place, try make(store, place, keeping: &kept)))
         } catch {
             guard let kept else { throw error }
             store.files.notice(.indexIsOld("\(error)"))
-            return .opened(AlternateIndex(place, kept))
+            return .opened(AlternateIndex(place, kept, isCurrent: false))
         }
     }
 
@@ -87,17 +90,20 @@ package final class AlternateIndex: Sendable {
     }
 
     /// Reads the manifests that `kept` does not know.
+    ///
+    /// - Parameter kept: nil afterwards if it is damaged.
     private static func make(
         _ store: ContentStore,
         _ place: AlternatePlace,
-        keeping kept: AlternateFile?
+        keeping kept: inout AlternateFile?
     ) throws(SluiceError) -> AlternateFile {
         func attempt<R>(_ body: () throws(SystemFailure) -> R) throws(SluiceError) -> R {
             try store.files.attempt("write the index of names", place.directory.description, body)
         }
-        var writer = try attempt { () throws(SystemFailure) in try AlternateWriter(place, keeping: kept) }
+        let known = kept
+        var writer = try attempt { () throws(SystemFailure) in try AlternateWriter(place, keeping: known) }
         // With what is gone, so that it shows when that is the more.
-        var manifests = Set(kept?.manifests ?? [])
+        var manifests = Set(known?.manifests ?? [])
         do throws(SluiceError) {
             manifests.formUnion(
                 try store.readAlternates(but: manifests) { (row) throws(SluiceError) in
@@ -107,7 +113,8 @@ package final class AlternateIndex: Sendable {
             return try attempt { () throws(SystemFailure) in try writer.finish(manifests: manifests.sorted()) }
         } catch {
             guard writer.metDamage, kept != nil else { throw error }
-            return try make(store, place, keeping: nil)
+            kept = nil
+            return try make(store, place, keeping: &kept)
         }
     }
 }

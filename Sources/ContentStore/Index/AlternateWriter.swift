@@ -137,10 +137,20 @@ private final class IndexPart: Sendable {
     private let path: [UInt8]
 
     init(_ directory: LocalPath) throws(SystemFailure) {
-        path = directory.appending(IndexPart.prefix + ContentStore.randomName().bytes + IndexPart.suffix).bytes
-        file = try OwnedDescriptor.open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
-        // While it is held nobody takes it for a dead writer's (flock(2): it goes with the process).
-        _ = flock(file.raw, LOCK_EX | LOCK_NB)
+        var attempts = 0
+        while true {
+            let name = IndexPart.prefix + ContentStore.randomName().bytes + IndexPart.suffix
+            let path = directory.appending(name).bytes
+            let file = try OwnedDescriptor.open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
+            // While it is held nobody takes it for a dead writer's (flock(2): it goes with the process).
+            let isHeld = flock(file.raw, LOCK_EX | LOCK_NB) == 0
+            attempts += 1
+            // Somebody may have taken it for one before.
+            if attempts == 3 || isHeld && (try? file.status())?.links == 1 {
+                (self.path, self.file) = (path, file)
+                return
+            }
+        }
     }
 
     deinit { _ = path.withCPath { unlink($0) } }
@@ -156,7 +166,8 @@ private final class IndexPart: Sendable {
         else { return }
         for name in names where name.starts(with: prefix) && name.suffix(suffix.count).elementsEqual(suffix) {
             let path = directory.appending(name).bytes
-            guard let file = try? OwnedDescriptor.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK),
+            // For writing: a lock on NFS asks for it.
+            guard let file = try? OwnedDescriptor.open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK),
                 flock(file.raw, LOCK_EX | LOCK_NB) == 0
             else { continue }
             _ = path.withCPath { unlink($0) }

@@ -97,6 +97,7 @@ package final class StoreShare: Sendable {
     private struct Known {
         var index = Index.notYet
         var worth = IndexWorth()
+        var damages = 0
     }
 
     private enum Index {
@@ -205,10 +206,15 @@ package final class StoreShare: Sendable {
         }
     }
 
+    /// One that is damaged. A disk that damages the next one as well is given none.
     private func forget(_ index: AlternateIndex) {
-        known.withLock { known in
-            if case .opened(let opened) = known.index, opened === index { known = Known() }
+        let isAgain = known.withLock { known in
+            guard case .opened(let opened) = known.index, opened === index else { return false }
+            let damages = known.damages + 1
+            known = Known(index: damages < 2 ? .notYet : .none, damages: damages)
+            return damages == 2
         }
+        if isAgain, let hints { store.files.notice(.noIndex("\(hints): it was damaged twice")) }
     }
 
     /// Many at once open it once.

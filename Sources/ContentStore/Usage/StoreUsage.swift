@@ -49,6 +49,8 @@ extension ContentStore {
         usage.trash = try trashAmount()
         for file in try quarantined() { usage.quarantine.add(file.size) }
         usage.partials = try partials()
+        // Of one that was removed while it was read.
+        usage.models.removeAll { $0.manifests == 0 }
         usage.models.sort { ($0.kind, $0.name) < ($1.kind, $1.name) }
         return usage
     }
@@ -73,6 +75,10 @@ extension ContentStore {
         try forEachManifestFile { (revision, file, directory) throws(SluiceError) in
             let name = [revision.kind, revision.name]
             let place = places[name] ?? models.count
+            if place == models.count {
+                places[name] = place
+                models.append(StoreUsage.Model(kind: revision.kind, name: revision.name))
+            }
             var amount = StoreUsage.Amount()
             let nonce = try read(revision, file, in: directory, as: BlobUse.self) { files in
                 for file in files {
@@ -82,10 +88,6 @@ extension ContentStore {
             }
             // One that was merged meanwhile is in another.
             guard nonce != nil else { return false }
-            if place == models.count {
-                places[name] = place
-                models.append(StoreUsage.Model(kind: revision.kind, name: revision.name))
-            }
             // One revision may come in several parts, one after the other.
             if revision != last { models[place].manifests += 1 }
             last = revision

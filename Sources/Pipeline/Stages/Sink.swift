@@ -277,6 +277,9 @@ public protocol SinkTarget: Sendable {
     /// Where the bytes go, for admission and back-off.
     var host: String { get }
 
+    /// Whether it keeps to the pace of `WriteOptions`. One that does not is paced by what is read, also from a local disk.
+    var pacesWrites: Bool { get }
+
     /// The shape and the limits.
     var capabilities: SinkCapabilities { get async throws }
 
@@ -330,6 +333,9 @@ extension SinkTarget {
     {
         nil
     }
+
+    /// Sinks on this machine.
+    public var pacesWrites: Bool { false }
 
     /// Sinks that know their objects by name only.
     public var knowsContent: Bool { false }

@@ -21,13 +21,13 @@ struct MoveContext: Sendable {
     var retrying: Retrying { Retrying(resources: resources, transfer: transfer, mayGiveUpSlot: false) }
 
     /// Local reads are paced only when nothing else is: `--bwlimit` is about the network, but a copy from disk to
-    /// disk that ignored it would surprise.
+    /// disk, or into a store on a shared one, that ignored it would surprise.
     var readOptions: ReadOptions {
         let isLocal = source.host == "file"
         let gate = resources.throttle.downloadGate(time: resources.time)
         return ReadOptions(
             pool: resources.pool,
-            gate: isLocal && target.host != "file" ? nil : gate,
+            gate: isLocal && target.pacesWrites ? nil : gate,
             idleTimeout: limits.idleTimeout
         )
     }

@@ -49,8 +49,9 @@ struct VersionNotes {
     func note(isPublished: Bool) -> Manifest.Alternate { (isPublished ? published : nil) ?? read }
 
     /// The one content that the version was, and whether its digest was published with it; nil if nothing is noted, or
-    /// two contents are, so that it is not known which it is.
+    /// two contents are, so that it is not known which it is, or may be in what the index does not know.
     func lookup(in index: AlternateIndex) throws(IndexDamage) -> (match: AlternateIndex.Match, isPublished: Bool)? {
+        guard index.isCurrent else { return nil }
         let plain = try index.lookup(kind: read.kind, value: read.value)
         let withDigest = try published.map { (name) throws(IndexDamage) in
             try index.lookup(kind: name.kind, value: name.value)

@@ -12,6 +12,7 @@ struct S3Target: SinkTarget {
 
     var location: String { connection.location(key) }
     var host: String { connection.host }
+    let pacesWrites = true
 
     /// Parts of 8 MiB: small enough to be held whole in memory many times, and 10,000 of them are 78 GiB before the
     /// planner has to grow them.
