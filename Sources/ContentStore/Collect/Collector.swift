@@ -119,7 +119,7 @@ package final class Collector: Sendable {
         do throws(SluiceError) {
             try remember(again.revisions)
         } catch {
-            // An older number is as good, and a full store is collected for room.
+            // A full store is collected for room. Beside an older number the next run may at worst have to be forced again.
             guard error.code == .noSpace else { throw error }
         }
     }

@@ -3,9 +3,9 @@ import SluiceBytes
 
 /// The index as a file. A block of it is read where a name is looked for, and no more.
 ///
-/// The first block begins with `sluice-index 2\n\0`, the edition, and the counts of rows and of manifests. Then come the rows in their
-/// order, the first word of the name that each of their blocks begins with, and the manifests that they are of. Numbers
-/// are little-endian, digests are bytes.
+/// The first block begins with `sluice-index 2\n\0`, the edition, and the counts of rows and of manifests. Then come the
+/// rows in their order, the first word of the name that each of their blocks begins with, and the manifests that they are
+/// of. Numbers are little-endian, digests are bytes.
 struct AlternateFile: Sendable {
     private static let magic = Array("sluice-index 2\n\0".utf8)
     /// Of rows and of manifests; more is no index of this program.

@@ -128,7 +128,7 @@ private struct AlternateOutput {
     }
 }
 
-/// A file that has no name of its own yet. It is gone with whoever wrote it.
+/// A file that is not under its final name yet. It goes with its writer; what a killed one left, the next writer sweeps.
 private final class IndexPart: Sendable {
     private static let prefix = Array("alternates.".utf8)
     private static let suffix = Array(".part".utf8)

@@ -40,7 +40,7 @@ struct ArraySplitter {
         self.pieceSize = pieceSize
     }
 
-    /// Gives `body` the pieces that end in these bytes; there is at least one, if only an empty one.
+    /// Gives `body` the pieces that end in these bytes; of a whole array at least one, if only an empty one.
     mutating func take<E: Error>(
         _ bytes: UnsafeRawBufferPointer,
         _ body: ([UInt8]) throws(E) -> Void
