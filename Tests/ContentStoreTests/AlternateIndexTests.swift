@@ -173,9 +173,9 @@ import Testing
         let place = isThere ? "\(file)/in the way" : "state"
         try fill()
         try fixture.directory.write(place, [])
-        let share = try share()
+        let alternates = try alternates()
         fixture.operations.repair()
-        for _ in 0..<2 { #expect(await share.named { _ in true } == nil) }
+        for _ in 0..<2 { #expect(await alternates.ask { _ in true } == nil) }
         #expect(!fixture.operations.calls.contains { $0.kind == .read })
         #expect(fixture.notices.withLock { $0 }.count { if case .noIndex = $0 { true } else { false } } == 1)
         #expect(try fixture.directory.files().filter { $0.hasPrefix("state") } == [place])
@@ -187,11 +187,13 @@ import Testing
         try commit("d", "three", ("md5", "x"))
         let path = try #require(fixture.paths().first { $0.hasPrefix("refs/model/d/") })
         try fixture.write(path, "damaged")
-        let share = try share()
-        let one = await share.named { (index) throws(IndexDamage) in try index.lookup(kind: "git-sha1", value: "11") }
+        let alternates = try alternates()
+        let one = await alternates.ask { (index) throws(IndexDamage) in
+            try index.lookup(kind: "git-sha1", value: "11")
+        }
         #expect(one == [Self.one])
         // That nothing else has a name, it cannot tell.
-        #expect(await share.named { $0.isCurrent } == false)
+        #expect(await alternates.ask { $0.isCurrent } == false)
         #expect(fixture.notices.withLock { $0 }.contains { if case .indexIsOld = $0 { true } else { false } })
     }
 
@@ -289,10 +291,10 @@ import Testing
 
     @Test func `a disk that damages the index twice is given none`() async throws {
         try fill()
-        let share = try share()
+        let alternates = try alternates()
         let path = fixture.directory.bytes(file.utf8)
         for expected in [[Self.one], [Self.one], nil, nil] {
-            let found = await share.named { (index) throws(IndexDamage) in
+            let found = await alternates.ask { (index) throws(IndexDamage) in
                 try index.lookup(kind: "git-sha1", value: "11")
             }
             #expect(found == expected)
@@ -311,12 +313,12 @@ import Testing
             bad[IndexBlock.size] ^= 1
             try fixture.directory.write(file, bad)
         }
-        let share = try share()
+        let alternates = try alternates()
         fixture.operations.repair()
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<8 {
                 group.addTask(executorPreference: BlockingExecutor.shared) {
-                    let found = await share.named { (index) throws(IndexDamage) in
+                    let found = await alternates.ask { (index) throws(IndexDamage) in
                         try index.lookup(kind: "git-sha1", value: "11")
                     }
                     #expect(found == [Self.one])
@@ -327,9 +329,9 @@ import Testing
         #expect(fixture.notices.withLock { $0 }.isEmpty)
     }
 
-    private func share() throws -> StoreShare {
+    private func alternates() throws -> SharedIndex {
         let hints = LocalPath(fixture.directory.bytes("state/sluice".utf8))
         let stores = OpenStores(tool: "test", hints: hints, fixture.context)
-        return try #require(try stores.share(fixture.path))
+        return try #require(try stores.share(fixture.path)?.alternates)
     }
 }

@@ -89,23 +89,11 @@ package final class StoreShare: Sendable {
     package let store: ContentStore
     /// From which file systems files can be cloned into it.
     package let clones = CloneTrust()
+    /// Blobs by other names; nil where nothing is remembered.
+    package let alternates: SharedIndex?
     private let tool: String
     private let hints: LocalPath?
     private let time: any TimeSource
-    private let known = Mutex(Known())
-
-    private struct Known {
-        var index = Index.notYet
-        var worth = IndexWorth()
-        var damages = 0
-    }
-
-    private enum Index {
-        case notYet
-        case opened(AlternateIndex)
-        /// It cannot be made, which was told.
-        case none
-    }
 
     private struct State {
         var writer: StoreWriter?
@@ -114,7 +102,6 @@ package final class StoreShare: Sendable {
     }
     private let state = Mutex(State())
     private let pinning: Mutex<Rounds<Digest, Result<Void, SluiceError>>?> = Mutex(nil)
-    private let openings: Mutex<Rounds<UInt64, AlternateIndex?>?> = Mutex(nil)
     private let additions: Mutex<Rounds<TreeAddition, Result<Manifest.File, SluiceError>>?> = Mutex(nil)
 
     init(_ store: ContentStore, tool: String, hints: LocalPath?, time: any TimeSource) {
@@ -122,6 +109,7 @@ package final class StoreShare: Sendable {
         self.tool = tool
         self.hints = hints
         self.time = time
+        alternates = hints.map { SharedIndex(store, in: $0) }
     }
 
     deinit { state.withLock { $0.heartbeat }?.cancel() }
@@ -164,95 +152,6 @@ package final class StoreShare: Sendable {
                 // One that failed is tried again by the next, and by the commit, which tells what it meets.
                 _ = try? writer.renew()
             }
-        }
-    }
-
-    /// Gives `body` the blobs that trees had under other names when this process first asked: a hint, to be looked at.
-    /// Nil where nothing is remembered.
-    package func named<R: Sendable>(_ body: (AlternateIndex) throws(IndexDamage) -> R?) async -> R? {
-        // One that turns out to be damaged is made anew, once.
-        for _ in 0..<2 {
-            let index: AlternateIndex?
-            switch known.withLock({ $0.index }) {
-            case .opened(let opened): index = opened
-            case .none: index = nil
-            case .notYet: index = await openIndex(reading: .max)
-            }
-            guard let index else { return nil }
-            do throws(IndexDamage) {
-                return try body(index)
-            } catch {
-                forget(index)
-            }
-        }
-        return nil
-    }
-
-    /// The same for whoever can make a request instead; nil as long as that costs less than to read what trees had. Asked
-    /// for once for each such request.
-    package func namedByNow<R: Sendable>(_ body: (AlternateIndex) throws(IndexDamage) -> R?) async -> R? {
-        let (known, step) = known.withLock { known in
-            if case .notYet = known.index { (known.index, known.worth.ask()) } else { (known.index, .request) }
-        }
-        var index: AlternateIndex?
-        if case .opened(let opened) = known { index = opened }
-        if case .make(let limit) = step { index = await openIndex(reading: limit) }
-        guard let index else { return nil }
-        do throws(IndexDamage) {
-            return try body(index)
-        } catch {
-            forget(index)
-            return nil
-        }
-    }
-
-    /// One that is damaged. A disk that damages the next one as well is given none.
-    private func forget(_ index: AlternateIndex) {
-        let isAgain = known.withLock { known in
-            guard case .opened(let opened) = known.index, opened === index else { return false }
-            let damages = known.damages + 1
-            known = Known(index: damages < 2 ? .notYet : .none, damages: damages)
-            return damages == 2
-        }
-        if isAgain, let hints { store.files.notice(.noIndex("\(hints): it was damaged twice")) }
-    }
-
-    /// Many at once open it once.
-    private func openIndex(reading limit: UInt64) async -> AlternateIndex? {
-        guard let hints else { return nil }
-        let rounds = openings.withLock { openings in
-            let made =
-                openings
-                ?? Rounds { [unowned self] limits in
-                    let opened = openIndexNow(hints, reading: limits.max() ?? 0)
-                    return limits.map { _ in opened }
-                }
-            openings = made
-            return made
-        }
-        return await rounds.join(limit)
-    }
-
-    private func openIndexNow(_ hints: LocalPath, reading limit: UInt64) -> AlternateIndex? {
-        switch known.withLock({ $0.index }) {
-        case .opened(let opened): return opened
-        case .none: return nil
-        case .notYet: break
-        }
-        do throws(SluiceError) {
-            switch try AlternateIndex.open(store, in: hints, reading: limit) {
-            case .costs(let bytes):
-                known.withLock { $0.worth.costs(bytes) }
-                return nil
-            case .opened(let opened):
-                known.withLock { $0.index = .opened(opened) }
-                return opened
-            }
-        } catch {
-            // Only a hint: a look at the source tells as much.
-            store.files.notice(.noIndex("\(error)"))
-            known.withLock { $0.index = .none }
-            return nil
         }
     }
 

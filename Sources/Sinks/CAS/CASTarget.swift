@@ -56,7 +56,9 @@ final class CASTarget: SinkTarget {
     /// tells as much.
     func recall(_ info: ObjectInfo) async -> Digest? {
         guard let version = VersionNotes(info), let place = try? place() else { return nil }
-        let found = await place.share.namedByNow { (index) throws(IndexDamage) in try version.lookup(in: index) }
+        let found = await place.share.alternates?.askIfWorth { (index) throws(IndexDamage) in
+            try version.lookup(in: index)
+        }
         guard let (match, isPublished) = found, isPublished, match.size.bytes == info.size,
             let blob = try? place.share.store.open(match.digest), blob.size == match.size
         else { return nil }
@@ -69,7 +71,7 @@ final class CASTarget: SinkTarget {
         let version = VersionNotes(plan.info)
         let digests = plan.info.published.filter { Alternates.identifying.contains($0.algorithm) }
         if version == nil, digests.isEmpty { return nil }
-        let found = await place.share.named { (index) throws(IndexDamage) in
+        let found = await place.share.alternates?.ask { (index) throws(IndexDamage) in
             try Alternates.Found(digests, version, in: index)
         }
         for (digest, matches) in found?.digests ?? [] {
