@@ -71,6 +71,11 @@ def test_what_will_be_written_is_never_a_name_of_a_blob(sluice, store, tree, pay
 def test_other_content_is_replaced_only_if_asked(sluice, store, tree, payload, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/z.txt").write_bytes(b"mine")
+    dry = sluice("cas", "checkout", "-n", tree, tmp_path / "out")
+    assert dry.rc == 1 and "--overwrite" in dry.err and f"would place {len(contents(payload)) - 1}" in dry.err, str(dry)
+    dry = sluice.ok("cas", "checkout", "-n", "--overwrite", tree, tmp_path / "out")
+    assert "would replace z.txt" in dry.out and (tmp_path / "out/z.txt").read_bytes() == b"mine", str(dry)
+    assert os.listdir(tmp_path / "out") == ["z.txt"]
     result = sluice("cas", "checkout", tree, tmp_path / "out")
     assert result.rc == 1 and "--overwrite" in result.err, str(result)
     assert (tmp_path / "out/z.txt").read_bytes() == b"mine"

@@ -84,14 +84,9 @@ final class FilePlacer {
         for _ in 0..<4 {
             var replaces = false
             if looks {
-                switch try occupant(of: name, in: directory, blob) {
-                case .nobody: break
-                case .same: return .ended(.present)
-                case .mayGo: replaces = true
-                case .other(let found):
-                    guard options.overwrite else { throw occupied(name, directory, found, blob) }
-                    replaces = true
-                }
+                let foreseen = try foresee(blob, as: name, in: directory)
+                if foreseen == .present { return .ended(.present) }
+                replaces = foreseen == .replace
             }
             switch try put(blob, name, directory, replaces: replaces) {
             case .made(let mode): return .ended(replaces ? .replaced(mode) : .placed(mode))
@@ -106,6 +101,20 @@ final class FilePlacer {
             remedy: "wait until it has ended, then run the command again",
             retry: .backoff
         )
+    }
+
+    /// What `place` would do, by what has the name now.
+    ///
+    /// - Throws: `.exists` if something else has it.
+    func foresee(_ blob: Located, as name: [UInt8], in directory: PlaceDirectory) throws(SluiceError) -> Foreseen {
+        switch try occupant(of: name, in: directory, blob) {
+        case .nobody: return .place
+        case .same: return .present
+        case .mayGo: return .replace
+        case .other(let found):
+            guard options.overwrite else { throw occupied(name, directory, found, blob) }
+            return .replace
+        }
     }
 
     /// Makes the clones durable. Their extents are as durable as the blobs, and a file system with reflinks journals

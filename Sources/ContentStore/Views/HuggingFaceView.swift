@@ -54,14 +54,7 @@ package struct HuggingFaceView {
         report: (PlacedFile) throws(SluiceError) -> Void = { (_) throws(SluiceError) in }
     ) throws(SluiceError) -> PlacementSummary {
         let branches = try branches.map { (branch) throws(SluiceError) in try SafeName(ObjectKey(branch)) }
-        guard HuggingFaceRepository.isSHA1(commit) else {
-            throw SluiceError(
-                .unsupported,
-                object: Printable.text(String("\(repository.name)@\(commit)".prefix(200))),
-                "a Hugging Face cache knows revisions by a commit of 40 hexadecimal digits",
-                remedy: "check out a revision that came from the Hub, or leave --hf-cache out"
-            )
-        }
+        try HuggingFaceView.check(repository, commit)
         try StoreOverlap.make(cache.root, store)
         let place = HuggingFacePlace(repository, commit: commit)
         var summary = PlacementSummary()
@@ -80,6 +73,35 @@ package struct HuggingFaceView {
         }
         for branch in branches { try cache.point(branch, place) }
         return summary
+    }
+
+    /// What `write` would do with each file, by what the cache's `blobs` have; it makes nothing.
+    package func foresee(
+        _ repository: HuggingFaceRepository,
+        commit: String,
+        _ files: [Manifest.File],
+        report: (Manifest.File, Result<Foreseen, SluiceError>) throws(SluiceError) -> Void
+    ) throws(SluiceError) {
+        try HuggingFaceView.check(repository, commit)
+        let blobs = HuggingFacePlace(repository, commit: commit).repository + [HuggingFacePlace.blobs]
+        var owners: [String: Digest] = [:]
+        try Foresight(cache.root, like: placer).look(at: files, tell: report) { (file) throws(SluiceError) in
+            _ = try SafeName(file.path)
+            let etag = try etag(file, owners)
+            owners[etag] = file.digest
+            return (blobs, Array(etag.utf8))
+        }
+    }
+
+    private static func check(_ repository: HuggingFaceRepository, _ commit: String) throws(SluiceError) {
+        guard HuggingFaceRepository.isSHA1(commit) else {
+            throw SluiceError(
+                .unsupported,
+                object: Printable.text(String("\(repository.name)@\(commit)".prefix(200))),
+                "a Hugging Face cache knows revisions by a commit of 40 hexadecimal digits",
+                remedy: "check out a revision that came from the Hub, or leave --hf-cache out"
+            )
+        }
     }
 
     // MARK: - Blobs

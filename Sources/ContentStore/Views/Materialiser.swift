@@ -68,6 +68,17 @@ package struct Materialiser {
         return summary
     }
 
+    /// What `run` would do with each file; it makes nothing.
+    package func foresee(
+        _ files: [Manifest.File],
+        report: (Manifest.File, Result<Foreseen, SluiceError>) throws(SluiceError) -> Void
+    ) throws(SluiceError) {
+        try Foresight(root, like: placer).look(at: files, tell: report) { (file) throws(SluiceError) in
+            let name = try SafeName(file.path)
+            return (name.directories, name.base)
+        }
+    }
+
     private func place(
         _ group: Group,
         _ files: [Manifest.File],

@@ -10,13 +10,14 @@ enum StoreOverlap {
     ///
     /// - Throws: `.usage` if it is the store, or lies in it other than below `hub`; nothing was made there then.
     static func make(_ root: DirectoryRoot, _ store: ContentStore) throws(SluiceError) {
-        guard let home = store.layout.root.descriptor.realPath else {
-            _ = try root.made([])
-            return
-        }
         // Before: what is missing would be made in the store. Afterwards: what was missing may have become a link.
-        try check(nearest(root.path), home, root, store)
-        try check(try root.made([]).realPath, home, root, store)
+        try foresee(root, store)
+        try check(try root.made([]).realPath, root, store)
+    }
+
+    /// The same without making it: where it would be.
+    static func foresee(_ root: DirectoryRoot, _ store: ContentStore) throws(SluiceError) {
+        try check(nearest(root.path), root, store)
     }
 
     /// Where a path leads that need not exist: the nearest directory above it that does, and the rest.
@@ -35,10 +36,10 @@ enum StoreOverlap {
 
     private static func check(
         _ place: LocalPath?,
-        _ home: LocalPath,
         _ root: DirectoryRoot,
         _ store: ContentStore
     ) throws(SluiceError) {
+        guard let home = store.layout.root.descriptor.realPath else { return }
         let below = place?.bytes.split(separator: slash) ?? []
         let above = home.bytes.split(separator: slash)
         guard below.starts(with: above) else { return }

@@ -112,8 +112,10 @@ private struct Checkout: Sendable {
     }
 
     func files(_ store: ContentStore, _ files: [Manifest.File], to directory: LocalPath) throws -> ExitStatus {
-        if isDryRun { return try preview(files) }
         let materialiser = try Materialiser(store, to: directory, options, pool: BufferPool(retained: 4))
+        if isDryRun {
+            return try foresee { (tell) throws(SluiceError) in try materialiser.foresee(files, report: tell) }
+        }
         var failures: Set<SluiceError.Code> = []
         let summary = try materialiser.run(files) { (file) throws(SluiceError) in
             if let code = try tell(file) { failures.insert(code) }
@@ -136,12 +138,17 @@ private struct Checkout: Sendable {
                 remedy: "leave --hf-cache out"
             )
         }
-        if isDryRun { return try preview(files) }
         let view = try HuggingFaceView(share.store, cache: cache, options, pool: BufferPool(retained: 4))
+        let repository = try HuggingFaceRepository(kind, name.name)
+        if isDryRun {
+            return try foresee { (tell) throws(SluiceError) in
+                try view.foresee(repository, commit: name.revision, files, report: tell)
+            }
+        }
         let branches = Set(try share.store.branches(of: name) + mirrored).sorted()
         var failures: Set<SluiceError.Code> = []
         let summary = try view.write(
-            HuggingFaceRepository(kind, name.name),
+            repository,
             commit: name.revision,
             branches: branches,
             files
@@ -151,15 +158,47 @@ private struct Checkout: Sendable {
         return try end(summary, failures)
     }
 
-    private func preview(_ files: [Manifest.File]) throws -> ExitStatus {
-        for file in files {
-            var object = JSONObject()
-            object.add("event", "would_place")
-            object.add("path", file.path.text)
-            object.add("size", file.size.bytes)
-            try presentation.line("would place \(file.path)  \(file.size)", object)
+    private typealias Tell = (Manifest.File, Result<Foreseen, SluiceError>) throws(SluiceError) -> Void
+
+    /// A dry run: a line for each file that would be put out or would fail.
+    private func foresee(_ look: (Tell) throws(SluiceError) -> Void) throws -> ExitStatus {
+        var failures: Set<SluiceError.Code> = []
+        var counts: [Foreseen: Int] = [:]
+        var failed = 0
+        var bytes = ByteCount(0)
+        try look { (file, outcome) throws(SluiceError) in
+            switch outcome {
+            case .success(let foreseen):
+                counts[foreseen, default: 0] += 1
+                if foreseen != .present { bytes = ByteCount(bytes.bytes.addingCapped(file.size.bytes)) }
+                try tell(file, foreseen)
+            case .failure(let error):
+                presentation.report(error.about("\(file.path)"))
+                failures.insert(error.code)
+                failed += 1
+            }
         }
-        return .done
+        let (place, replace, present) = (counts[.place] ?? 0, counts[.replace] ?? 0, counts[.present] ?? 0)
+        let tail = failed == 0 ? "" : "; \(failed) would fail"
+        presentation.say("would place \(place), replace \(replace), leave \(present) as they are\(tail); \(bytes)")
+        return .of(failures: failures)
+    }
+
+    private func tell(_ file: Manifest.File, _ foreseen: Foreseen) throws(SluiceError) {
+        var object = JSONObject()
+        object.add("event", "would_place")
+        object.add("path", file.path.text)
+        object.add("size", file.size.bytes)
+        object.add("how", foreseen.rawValue)
+        do {
+            if foreseen != .present {
+                try presentation.line("would \(foreseen.rawValue) \(file.path)  \(file.size)", object)
+            } else if presentation.verbosity > 0 || presentation.style == .json {
+                try presentation.line("present \(file.path)  \(file.size)", object)
+            }
+        } catch {
+            throw SluiceError.wrapping(error)
+        }
     }
 
     /// Returns the code of a failure.
