@@ -63,7 +63,7 @@ package final class ContentStore: Sendable {
                 .notFound,
                 object: path.description,
                 "is not a content store: it has no \(StoreMarker.name)",
-                remedy: "check that the share is mounted, or make a store there: sluice cas init"
+                remedy: "check that the share is mounted, or make a store there: sluice cas init \(path)"
             )
         }
         let files = files(marker, context)
@@ -73,7 +73,7 @@ package final class ContentStore: Sendable {
                 .notFound,
                 object: parent.path.appending(name.bytes).description,
                 "the store's directory is missing",
-                remedy: "make it again: sluice cas init"
+                remedy: "make it again: sluice cas init \(path)"
             )
         }
         let device = try layout.checkOneFileSystem(files)

@@ -134,6 +134,32 @@ extension StoreFixture {
         #expect(try fixture.lost(store).isEmpty)
     }
 
+    @Test func `without waiting what a process of this machine left goes with it, and with waiting it stays`()
+        async throws
+    {
+        let store = try fixture.make()
+        let writer = try StoreWriter(store, tool: "test")
+        #expect(try writer.commit(manifest("m", "1")) == .committed)
+        try writer.end()
+        let dead = try StoreWriter(store, tool: "dead")
+        try dead.put("pinned", pool: fixture.pool)
+        try dead.pin([SHA256.hash("pinned")])
+        _ = try dead.arrived("partial", pool: fixture.pool)
+        let path = "leases/\(dead.id).json"
+        let lease = String(decoding: try #require(try fixture.directory.read("store/\(path)".utf8)), as: UTF8.self)
+        // No process has a number beyond the kernel's limit (PID_MAX_LIMIT, 4,194,304).
+        try fixture.write(path, lease.replacing("\"pid\":\(getpid())", with: "\"pid\":4194305"))
+        let careful = try await fixture.collect()
+        #expect(careful.pinned.count == 1 && careful.condemned.count == 0 && careful.swept.count == 0)
+        #expect(careful.pinningWriters.count == 1 && careful.pinningWriters[0].contains("process 4194305"))
+        var options = CollectionOptions()
+        options.isExclusive = true
+        let collected = try await fixture.collect(options)
+        #expect(collected.pinned.count == 0 && collected.condemned.count == 1 && collected.swept.count == 1)
+        #expect(try await fixture.collect(options).removed.count == 1)
+        #expect(try !fixture.paths().contains { $0.hasPrefix("tmp/\(dead.id)") || $0 == path })
+    }
+
     @Test func `invariant 7: one collection at a time, and a dead one stops nobody`() async throws {
         let store = try fixture.fill()
         let dead = try StoreWriter(store, tool: "gc")

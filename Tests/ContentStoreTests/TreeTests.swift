@@ -57,6 +57,12 @@ import Testing
         #expect(try failure { _ = try place.revisionToWrite(in: store) }.code == .usage)
         let named = try #require(try self.place("hf:org/name@main"))
         #expect(try named.revisionToRead(in: store) == name && named.revisionToWrite(in: store).revision == "main")
+        try writer.point("refs/pr/1", to: name)
+        #expect(TreePlace.written(branch: "refs/pr/1") == "refs%2Fpr%2F1")
+        for written in ["refs%2Fpr%2F1", "refs%2fpr%2f1"] {
+            #expect(try self.place("hf:org/name@\(written)/f")?.revisionToRead(in: store) == name)
+        }
+        #expect(try self.place("hf:org/name@refs%2Fpr%2F2")?.revisionToRead(in: store).revision == "refs%2Fpr%2F2")
         // A head that leads nowhere leads nobody astray; it goes with its revision.
         #expect(try store.remove(name) && store.head("main", kind: "hf", name: "org/name") == nil)
         #expect(try place.revisionToRead(in: store).revision == "main")

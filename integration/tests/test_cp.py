@@ -268,3 +268,13 @@ def test_a_directory_is_not_copied_into_itself(sluice, files):
     assert tree(root) == {"a": b"1", "sub/b": b"2"}
     sluice.ok("cp", "-r", f"{root}/", f"{root}-beside/")
     assert tree(f"{root}-beside") == {"a": b"1", "sub/b": b"2"}
+
+
+def test_what_is_below_a_url_is_not_made_up(sluice, origin):
+    """An index page would be stored as if it were a file of the model."""
+    url = origin.add("/models/", size=100, seed=1)
+    for words in (["-r", url, "out/"], ["-r", "-n", url, "out/"]):
+        result = sluice("cp", *words)
+        assert result.rc == 2 and "name the URL of each file" in result.err, str(result)
+    assert not os.path.exists(f"{sluice.work}/out")
+    sluice.ok("cp", url, "page")

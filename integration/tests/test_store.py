@@ -476,6 +476,23 @@ def test_a_dead_process_does_not_keep_the_store_from_an_exclusive_collection(slu
     sluice.ok("cas", "gc", "--exclusive", "--force", store)
 
 
+def test_an_exclusive_collection_frees_what_a_killed_copy_pinned_and_left(sluice, store, make_origin, payload):
+    """Its blob came by the same command later, and its tree was removed: the dead process keeps nothing."""
+    origin = make_origin(rate=4 * MIB)
+    sluice.ok("cp", origin.add("/kept.bin", size=MIB, seed=8), store.at("kept") + "/")
+    digest = payload(SIZE, 7).sha256()
+    words = ["cp", "--sha256", digest, origin.add("/m.bin", size=SIZE, seed=7), store.at("a") + "/"]
+    running = sluice.popen(*words)
+    until(lambda: origin.bytes_sent("/m.bin") > 2 * MIB, "some of it was served")
+    running.kill()
+    sluice.ok(*words)
+    sluice.ok("cas", "rm", store.at("a"))
+    assert sluice.ok("cas", "gc", "--exclusive", "--json", store).events[0]["condemned"] == 1
+    assert sluice.ok("cas", "gc", "--exclusive", "--json", store).events[0]["removed"] == 1
+    assert len(store.blobs()) == 1 and list((store.root / "leases").iterdir()) == []
+    store.check()
+
+
 @pytest.mark.invariant(1)
 def test_a_rotten_blob_gives_way_to_a_proven_copy(sluice, store, payload, tmp_path):
     sluice.ok("cp", payload(SIZE, 1).write_to(tmp_path / "f"), store.at("t") + "/")

@@ -1,5 +1,6 @@
 """Scrub, verify, repair and du of a store, through the commands (invariants 8 and 9)."""
 
+import hashlib
 import os
 import random
 import time
@@ -68,14 +69,24 @@ def test_every_flipped_bit_is_found_once_kept_and_healed(sluice, store, origin, 
 @pytest.mark.invariant(9)
 def test_a_damaged_manifest_is_set_aside_and_stops_collections(sluice, store, origin, payload, tmp_path):
     expected = fill(sluice, store, origin, payload, 3)
+    (tmp_path / "other").mkdir()
     manifest = next((store.root / "refs").glob("*/*/*.json"))
     flip(manifest, random.Random(1))
     refused = sluice("cas", "gc", "--exclusive", store)
-    assert refused.rc == 4 and "sluice cas scrub sets it aside; then copy t@main in again" in refused.err, str(refused)
+    assert refused.rc == 4 and f"sluice cas scrub {store.root} sets it aside; then copy t@main in again" in refused.err, str(refused)
     assert len(store.blobs()) == 3
+    (tmp_path / "other/x").write_bytes(b"x")
+    sluice.ok("cas", "import", "directory", tmp_path / "other", store.at("other@v1"))
+    listed = sluice("cas", "ls", "-l", store)
+    assert listed.rc == 4 and "other@v1" in listed.out and manifest.name in listed.err, str(listed)
+    sluice.ok("cas", "rm", store.at("other@v1"))
     found = sluice("cas", "scrub", "--json", store)
     assert found.rc == 4 and any(event.get("what") == "damagedManifest" for event in found.events), str(found)
     assert not manifest.exists()
+    # Gone with its manifest, and not forgotten.
+    for words in (["scrub", store], ["verify", store], ["repair", store], ["ls", store], ["show", store.at("t")]):
+        result = sluice("cas", *words)
+        assert result.rc == 4 and f"{store.root}/quarantine/" in result.err and "t@main" in result.err, str(result)
     # Copied in again, nothing is lost; only the web has to be read, as it publishes no digests.
     fill(sluice, store, origin, payload, 3)
     assert store.tree("t") == expected
@@ -89,14 +100,68 @@ def test_a_damaged_manifest_is_set_aside_and_stops_collections(sluice, store, or
     assert len(store.blobs()) == 3
 
 
+def test_a_tree_that_lost_one_of_its_manifests_is_not_read_as_the_rest_of_it(sluice, store, payload, tmp_path):
+    """A copy that was killed has not merged its manifests: with one of them set aside, others are not all of the tree."""
+    for name, text in {"a": b"one", "b": b"two"}.items():
+        (tmp_path / name).write_bytes(text)
+    sluice.ok("cp", tmp_path / "a", store.at("t") + "/")
+    (first,) = (store.root / "refs").glob("*/*/*.json")
+    first_bytes = first.read_bytes()
+    sluice.ok("cp", tmp_path / "b", store.at("t") + "/")
+    (whole,) = (store.root / "refs").glob("*/*/*.json")
+    first.write_bytes(first_bytes)
+    first.chmod(0o444)
+    flip(whole, random.Random(1))
+    assert sluice("cas", "scrub", store).rc == 4
+    reads = [
+        ["cp", store.at("t/a"), "out/"], ["cp", "-r", store.at("t") + "/", "out/"], ["cat", store.at("t/a")],
+        ["cas", "checkout", store.at("t"), "there"], ["cas", "show", store.at("t")], ["cas", "ls", "-l", store],
+        ["cas", "verify", store.at("t")], ["cas", "export-list", store.at("t")], ["ls", store.at("t")],
+    ]
+    for words in reads:
+        result = sluice(*words)
+        assert result.rc == 4 and "is set aside as quarantine/manifest." in result.err, f"{words} {result}"
+    # As it is told: all of it copied in again, and the file removed.
+    sluice.ok("cp", tmp_path / "a", tmp_path / "b", store.at("t") + "/")
+    for file in (store.root / "quarantine").iterdir():
+        file.unlink()
+    sluice.ok("cas", "checkout", store.at("t"), "there")
+    assert Path(sluice.work, "there/b").read_bytes() == b"two"
+    for words in reads:
+        sluice.ok(*words)
+
+
+@pytest.mark.parametrize("what", ["too long", "link", "pipe", "of another program"])
+def test_what_stands_for_a_manifest_is_led_out_without_a_loss(sluice, store, origin, payload, what):
+    fill(sluice, store, origin, payload, 3)
+    (manifest,) = (store.root / "refs").glob("*/*/*.json")
+    text = manifest.read_text()
+    manifest.unlink()
+    if what == "too long":
+        manifest.touch()
+        os.truncate(manifest, 300 * MIB)
+    elif what == "link":
+        manifest.symlink_to("/etc/passwd")
+    elif what == "pipe":
+        os.mkfifo(manifest)
+    else:
+        text = text.replace('"path":"0.bin"', '"path":"./0.bin"')
+        manifest.with_name(f"main.{hashlib.sha256(text.encode()).hexdigest()}.json").write_text(text)
+    for words in (["gc", "--exclusive"], ["ls", "-l"]):
+        result = sluice("cas", *words, store)
+        if result.rc != 0:
+            assert "before anything is collected" in result.err, str(result)
+    assert len(store.blobs()) == 3
+
+
 def test_verify_tells_what_mends_it(sluice, store, origin, payload):
     """It leaves what it finds, and repair reads no blob: a scrub comes first."""
     fill(sluice, store, origin, payload, 3)
     flip(next(iter(store.blobs().values())), random.Random(1))
     found = sluice("cas", "verify", store)
-    assert found.rc == 4 and "sluice cas scrub sets aside what is damaged, then sluice cas repair" in found.out, str(found)
+    assert found.rc == 4 and f"sluice cas scrub {store.root} sets aside what is damaged, then sluice cas repair" in found.out, str(found)
     scrubbed = sluice("cas", "scrub", store)
-    assert scrubbed.rc == 4 and ": sluice cas repair brings back" in scrubbed.out, str(scrubbed)
+    assert scrubbed.rc == 4 and f": sluice cas repair {store.root} brings back" in scrubbed.out, str(scrubbed)
     sluice.ok("cas", "repair", store)
     sluice.ok("cas", "verify", store)
 

@@ -4,12 +4,14 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from .queue_view import until
 from .test_routes import MIB
 from .test_trees import contents, make_tree, read_tree
 
@@ -131,6 +133,8 @@ def test_the_hubs_own_library_reads_a_view_offline_and_clears_it_without_harm(sl
     sluice.ok("cas", "import", "hf", cache, store)
     assert read_tree(cache) == before, "the user's files are where they were"
     assert store.tree("org/tiny", COMMIT, kind="hf") == {"config.json": sha(b"{}"), "onnx/model.bin": sha(weights)}
+    (tree,) = sluice.ok("cas", "ls", "-l", "--json", store).events
+    assert tree["branches"] == "main" and tree["files"] == 2
     view = tmp_path / "view"
     sluice.ok("cas", "checkout", "--hf-cache", store.at("hf:org/tiny"), view)
     env = os.environ | {"HF_HUB_CACHE": str(view), "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
@@ -203,3 +207,66 @@ def test_an_import_over_other_content_is_refused_or_replaces_it(sluice, store, p
     assert store.tree("t", "v") == {"a": payload(100, 1).sha256()}
     sluice.ok("cas", "import", "--overwrite", "directory", tmp_path / "tree", store.at("t@v"))
     assert store.tree("t", "v") == {"a": payload(100, 2).sha256()}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_import_that_is_stopped_leaves_the_users_files_as_they_were(sluice, store, payload, tmp_path, number):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for seed in range(40):
+        payload(8 * MIB, seed).write_to(tree / f"{seed:02}")
+    running = sluice.popen("cas", "import", "--link", "hardlink", "directory", tree, store.at("t@v1"))
+    staging = store.root / "tmp"
+    until(lambda: any(staging.glob("*/*.part")), "a file is under way")
+    running.signal(number)
+    result = running.wait()
+    assert result.rc in (130, -signal.SIGINT) and "interrupted; run the same command to continue" in result.err, str(result)
+    blobs = {path.stat().st_ino for path in store.blobs().values()}
+    for path in tree.iterdir():
+        status = path.stat()
+        assert (status.st_mode & 0o222 == 0) == (status.st_ino in blobs), path
+        assert status.st_nlink == (2 if status.st_ino in blobs else 1), path
+    assert not any(staging.glob("*/*")) and list((store.root / "leases").iterdir()) == []
+    sluice.ok("cas", "import", "--link", "hardlink", "directory", tree, store.at("t@v1"))
+    assert len(store.tree("t", "v1")) == 40
+
+
+def test_a_checkout_that_is_stopped_says_so_and_is_completed(sluice, store, payload, tmp_path):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for seed in range(40):
+        payload(8 * MIB, seed).write_to(tree / f"{seed:02}")
+    sluice.ok("cas", "import", "directory", tree, store.at("t@v1"))
+    running = sluice.popen("cas", "checkout", "--link", "copy", store.at("t@v1"), tmp_path / "out")
+    until(lambda: (tmp_path / "out").exists() and any((tmp_path / "out").iterdir()), "a file is under way")
+    running.signal(signal.SIGTERM)
+    result = running.wait()
+    assert result.rc == 130 and "interrupted" in result.err, str(result)
+    assert all(name.isdigit() for name in os.listdir(tmp_path / "out")), "nothing half done is left"
+    sluice.ok("cas", "checkout", "--link", "copy", store.at("t@v1"), tmp_path / "out")
+    assert read_tree(tmp_path / "out") == read_tree(tree)
+
+
+def test_an_import_is_of_a_whole_tree_and_of_a_users_files(sluice, store, tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one/f").write_bytes(b"root")
+    sluice.ok("cas", "import", "directory", tmp_path / "one", store.at("t@v1"))
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two/f").write_bytes(b"sub")
+    refused = sluice("cas", "import", "--overwrite", "directory", tmp_path / "two", store.at("t@v1/sub"))
+    assert refused.rc == 2 and "is inside a tree" in refused.err, str(refused)
+    assert sluice("cas", "export-list", store.at("t@v1/f")).rc == 2
+    other = sluice("cas", "import", "directory", tmp_path / "two", store.at("t@v1"))
+    assert other.rc == 1 and "0 trees" in other.err and "--no-clobber" not in other.err, str(other)
+    assert sluice.ok("cat", store.at("t@v1/f")).out == "root"
+    refused = sluice("cas", "import", "--link", "hardlink", "directory", store.root, store.at("self"))
+    assert refused.rc == 2 and "is inside of the store" in refused.err, str(refused)
+
+
+def test_a_plain_path_in_a_store_is_refused(sluice, store, tmp_path):
+    (tmp_path / "f").write_bytes(b"f")
+    for place in (f"{store.root}/t/", f"{store.root}/blobs/f", f"{store.root}/"):
+        refused = sluice("cp", tmp_path / "f", place)
+        assert refused.rc == 2 and f"write cas:{place.rstrip('/')}" in refused.err, str(refused)
+    assert not (store.root / "t").exists()
+    sluice.ok("cp", tmp_path / "f", f"{store.root}/hub/")

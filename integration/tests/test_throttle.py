@@ -53,6 +53,15 @@ def test_a_copy_from_disk_to_disk_is_limited(sluice, store, payload, kind):
     assert result.seconds > 2, "4 MiB at 1 MiB/s"
 
 
+@pytest.mark.parametrize("first, second", [("file", "store"), ("store", "file"), ("s3", "file")])
+def test_a_copy_of_a_local_file_to_many_is_limited(sluice, s3_fault, store, payload, first, second):
+    payload(4 * MIB, seed=1).write_to(f"{sluice.work}/a")
+    targets = {"file": "out/", "store": store.at("t") + "/", "s3": "s3://bucket/"}
+    result = sluice.ok("cp", "--bwlimit", "off:1M", "a", targets[first], "--also", targets[second], timeout=30,
+                       endpoint=s3_fault.endpoint)
+    assert result.seconds > 2, "4 MiB at 1 MiB/s"
+
+
 def test_a_slow_limit_is_no_stall(sluice, origin):
     """16 KiB/s by 16 streams: nothing is tried again, and every object is asked for as often as without a limit."""
     urls = [origin.add(f"/{index}", size=8 * KIB, seed=index) for index in range(16)]

@@ -51,6 +51,13 @@ struct CopyPlanner: Sendable {
         do {
             let source = try session.source(location)
             if try await isSingle(source) {
+                if rules.recursive, case .web = location.kind, location.namesContainer {
+                    throw SluiceError(
+                        .usage,
+                        "a web server has no listing to rely on, so nothing can be copied from below a URL",
+                        remedy: "name the URL of each file; without -r this page itself is copied"
+                    )
+                }
                 try await emit(.transfers(try await single(location, source)))
             } else if rules.recursive {
                 try await container(location, source, emit)

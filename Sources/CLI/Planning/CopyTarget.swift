@@ -1,4 +1,5 @@
 import SluiceBytes
+import SluiceContentStore
 import SluicePipeline
 
 /// One of the places where a copy goes.
@@ -15,6 +16,7 @@ struct CopyTarget: Sendable {
     /// - Parameter many: more than one source is known to come.
     init(_ session: any CommandSession, _ rules: CopyRules, _ location: Location, many: Bool) async throws {
         self.location = location
+        try CopyTarget.refuseStore(session, location)
         sink = try session.sink(location)
         isContainer = location.namesContainer ? true : try await sink.isContainer()
         if location.localPath != nil, isContainer || rules.recursive {
@@ -32,6 +34,20 @@ struct CopyTarget: Sendable {
                 remedy: "end the target in / to make it one"
             )
         }
+    }
+
+    /// A store's directories hold what the store makes; whoever names one has most often forgotten `cas:`.
+    private static func refuseStore(_ session: any CommandSession, _ location: Location) throws {
+        guard case .path = location.kind, let path = location.localPath, let place = try? session.place(path),
+            place.tree?.name != HuggingFaceView.directoryName
+        else { return }
+        throw SluiceError(
+            .usage,
+            object: "\(location)",
+            "is inside of the content store \(place.share.store.path), whose directories hold nothing else",
+            remedy: "to copy into a tree of the store write cas:\(path)\(place.tree == nil ? "/NAME/" : ""); "
+                + "or choose a place outside of it"
+        )
     }
 
     /// Two writers of one place would each replace what the other proved.

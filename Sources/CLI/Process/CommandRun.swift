@@ -24,6 +24,26 @@ struct CommandRun: Sendable {
         }
     }
 
+    /// Runs a command that works on files of this machine: the first interrupt sets `session.isStopped`, at which the
+    /// body ends with `.interrupted`, nothing half done left behind.
+    func performUntilStopped(_ body: (any CommandSession) async throws -> ExitStatus) async throws {
+        try await open { session in
+            let watching = Task { () -> Int32? in
+                guard let signal = await Signals.firstInterrupt() else { return nil }
+                Output.error.note("sluice: stopping: what is under way is put right; once more to stop at once")
+                session.stop()
+                return signal
+            }
+            defer { watching.cancel() }
+            do {
+                return try await body(session)
+            } catch let error as SluiceError where error.code == .interrupted {
+                Output.error.note("sluice: interrupted; run the same command to continue")
+                throw Ending(.interrupted, signal: await watching.value == SIGINT ? SIGINT : nil)
+            }
+        }
+    }
+
     private func tellRetry(_ event: TransferEvent) {
         guard !presentation.quiet, presentation.style != .json, case .retrying(let error, let after) = event.kind,
             let line = NoticeText(verbosity: presentation.verbosity).line(.retrying(nil, error, after: after))

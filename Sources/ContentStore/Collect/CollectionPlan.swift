@@ -19,6 +19,12 @@ package struct CollectionOptions: Sendable {
 
     var condemnAfter: Duration { isExclusive ? .zero : max(grace, CollectionOptions.shortestGrace) }
 
+    /// Whether nobody can come back under a lease: it was silent for too long, or its process is gone from this machine
+    /// and nobody goes on for it, as the user vouches.
+    func isVoid(_ seen: SeenLease) -> Bool {
+        seen.isForgotten(after: condemnAfter) || isExclusive && seen.lease.isOver
+    }
+
     /// The second wait outlasts every lease that was alive at the first look, and a day.
     func removeAfter(longestTimeToLive: Duration) -> Duration {
         isExclusive ? .zero : max(condemnAfter, longestTimeToLive + CollectionOptions.shortestGrace)
@@ -31,7 +37,7 @@ package enum CollectionDoubt: Hashable, Sendable {
     case noManifests(last: Int?, blobs: Int)
     case fewManifests(now: Int, last: Int)
     case liveLeases([String])
-    case lostManifests([String])
+    case lostManifests([LostManifest])
 
     func error(_ object: String) -> SluiceError {
         switch self {
@@ -58,11 +64,11 @@ package enum CollectionDoubt: Hashable, Sendable {
                 "nothing is collected: \(now) revisions are there, and the last run saw \(last)",
                 remedy: "check that the mount shows all of the store; if they were removed on purpose, use --force"
             )
-        case .lostManifests(let paths):
+        case .lostManifests(let lost):
             SluiceError(
                 .unconfirmed,
                 object: object,
-                "nothing is collected: what damaged manifests needed is unknown, \(paths.joined(separator: ", "))",
+                "nothing is collected: what damaged manifests needed is unknown, \(lost.map(\.description).joined(separator: ", "))",
                 remedy: "restore the manifest under its name, or copy its tree in again; then remove the file and its "
                     + ".json from the quarantine"
             )
@@ -80,7 +86,10 @@ package enum CollectionDoubt: Hashable, Sendable {
 
 /// What keeps blobs, as one reading of all manifests and leases found it.
 struct CollectionRoots: Sendable {
-    private(set) var marked = BlobTable<Present>()
+    /// What manifests need.
+    fileprivate var marked = BlobTable<Present>()
+    /// What writers are about to refer to.
+    fileprivate var pins = BlobTable<Present>()
     /// The manifests that were read for it, by their digests.
     private(set) var read = BlobTable<Present>()
     /// Revisions, not files: merging manifests must not look like a loss of most of them.
@@ -88,6 +97,8 @@ struct CollectionRoots: Sendable {
     private var last: RevisionName?
     /// The writers that are at work, for people.
     var liveWriters: [String] = []
+    /// Those whose pins count, at work or not.
+    private(set) var pinningWriters: [String] = []
     var longestTimeToLive = Duration.zero
 
     /// Files of a manifest; it is noted once all of them came.
@@ -104,22 +115,29 @@ struct CollectionRoots: Sendable {
 
     mutating func mark(_ key: BlobKey) { marked.insert(key, Present()) }
 
-    /// Its pins count while its writer may still come to commit: the heartbeat, and a grace after it.
-    mutating func add(_ seen: SeenLease, grace: Duration) {
+    /// Its pins count while its writer may still come to commit.
+    mutating func add(_ seen: SeenLease, _ options: CollectionOptions) {
         if seen.isAlive, !seen.lease.isOver { liveWriters.append(seen.description) }
         longestTimeToLive = max(longestTimeToLive, seen.lease.timeToLive)
-        if !seen.isForgotten(after: grace) { for pin in seen.lease.pins { mark(pin) } }
+        guard !options.isVoid(seen), !seen.lease.pins.isEmpty else { return }
+        pinningWriters.append(seen.description)
+        for pin in seen.lease.pins { pins.insert(pin, Present()) }
     }
+
+    /// Whether a blob is kept, for now or for good.
+    func keeps(_ key: BlobKey) -> Bool { marked.contains(key) || pins.contains(key) }
 
     /// Must come after the last `add`.
     mutating func seal() {
         marked.seal()
+        pins.seal()
         read.seal()
     }
 
     /// Keeps the numbers only.
     mutating func forget() {
         marked.removeAll()
+        pins.removeAll()
         read.removeAll()
     }
 }
@@ -141,6 +159,8 @@ struct CollectionPlan {
     private(set) var blobs = 0
     /// Needed by nobody, and younger than the grace.
     private(set) var young = CollectionReport.Amount()
+    /// Needed by no manifest, and kept for writers.
+    private(set) var pinned = CollectionReport.Amount()
 
     /// - Parameter now: read before anything else, so that every age is too small rather than too large.
     init(_ roots: CollectionRoots, now: StoreTime, options: CollectionOptions) {
@@ -152,7 +172,8 @@ struct CollectionPlan {
     /// A blob was listed.
     mutating func consider(_ key: BlobKey, _ status: FileStatus) {
         blobs += 1
-        guard !roots.marked.contains(key) else { return }
+        if roots.marked.contains(key) { return }
+        if roots.pins.contains(key) { return pinned.add(ByteCount(status.size)) }
         guard isOld(status) else { return young.add(ByteCount(status.size)) }
         candidates.append(
             Candidate(
@@ -177,7 +198,7 @@ struct CollectionPlan {
 
     /// The roots were read once more, after the blobs: one listing may have been short, both together seldom are.
     mutating func confirm(_ again: CollectionRoots) {
-        candidates.removeAll { again.marked.contains($0.key) }
+        candidates.removeAll { again.keeps($0.key) }
         // Nothing is considered any more, and a million blobs are many.
         roots.forget()
     }

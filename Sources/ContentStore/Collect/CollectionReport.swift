@@ -40,6 +40,10 @@ package struct CollectionReport: Hashable, Sendable {
     package var liveLeases = 0
     /// Needed by nobody, and left since they are younger than the grace.
     package var young = Amount()
+    /// Needed by no manifest, and left for writers that may still refer to them.
+    package var pinned = Amount()
+    /// These writers, for people.
+    package var pinningWriters: [String] = []
     /// Moved to the trash by this run.
     package var condemned = Amount()
     /// Of these, how many have names outside the store, so that nothing is freed.

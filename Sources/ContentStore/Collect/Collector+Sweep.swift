@@ -6,15 +6,18 @@ extension Collector {
     /// Removes what writers left who have been silent for longer than any of them may sleep: leases, partials, claims.
     func sweep(now: StoreTime, _ report: inout CollectionReport) throws(SluiceError) {
         var known: Set<StoreName> = []
+        var gone: Set<StoreName> = []
         for seen in try store.leases(at: now) {
-            guard seen.isForgotten(after: options.condemnAfter), let name = Lease.name(seen.lease.writer) else {
+            guard options.isVoid(seen), let name = Lease.name(seen.lease.writer) else {
                 known.insert(seen.lease.writer)
                 continue
             }
+            // With nobody else at work, nobody goes on from what they left.
+            if options.isExclusive { gone.insert(seen.lease.writer) }
             try files.remove(StoreEntry(name, in: store.layout.leases))
         }
         for writer in try files.knownNames(in: store.layout.staging) where !known.contains(writer) {
-            try sweep(writer, now: now, &report)
+            try sweep(writer, now: now, isGone: gone.contains(writer), &report)
         }
         for claim in try files.knownNames(in: store.layout.claims) {
             let entry = StoreEntry(claim, in: store.layout.claims)
@@ -38,16 +41,17 @@ extension Collector {
     private func sweep(
         _ writer: StoreName,
         now: StoreTime,
+        isGone: Bool,
         _ report: inout CollectionReport
     ) throws(SluiceError) {
         let entry = StoreEntry(writer, in: store.layout.staging)
         // A new writer makes its directory before its lease.
-        guard let status = try files.status(entry), isForgotten(status, now) else { return }
+        guard let status = try files.status(entry), isGone || isForgotten(status, now) else { return }
         guard status.kind == .directory else { return }
         guard let directory = try files.directory(writer, in: store.layout.staging) else { return }
         for name in try files.knownNames(in: directory) {
             let file = StoreEntry(name, in: directory)
-            guard let status = try files.status(file), isForgotten(status, now) else { continue }
+            guard let status = try files.status(file), isGone || isForgotten(status, now) else { continue }
             try files.remove(file)
             report.swept.add(ByteCount(status.size))
         }

@@ -16,7 +16,7 @@ extension Collector {
         for run in runs {
             let condemnedAt = try store.condemnedAt(run)
             for (key, status) in try store.condemned(in: run) {
-                if roots.marked.contains(key) {
+                if roots.keeps(key) {
                     if try !resurrectIfRoom(key, from: run, &report) { late.append((run, key)) }
                 } else if let condemnedAt, options.isExclusive || condemnedAt.age(at: now) > age {
                     old.append((run, key, ByteCount(status.size)))
@@ -29,11 +29,11 @@ extension Collector {
         // A manifest that came while the first were read.
         let again = try readRoots(now: now, beside: roots)
         try check(roots, again, blobs: 1)
-        for (run, key, _) in old where again.marked.contains(key) {
+        for (run, key, _) in old where again.keeps(key) {
             if try !resurrectIfRoom(key, from: run, &report) { late.append((run, key)) }
         }
         try await gate(.resurrected)
-        for (run, key, size) in old where !again.marked.contains(key) {
+        for (run, key, size) in old where !again.keeps(key) {
             if !options.isDryRun { try files.remove(StoreEntry(.blob(key.digest), in: run)) }
             report.removed.add(size)
         }

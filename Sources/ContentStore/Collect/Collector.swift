@@ -110,6 +110,8 @@ package final class Collector: Sendable {
         report.liveLeases = max(roots.liveWriters.count, again.liveWriters.count)
         report.blobs = plan.blobs
         report.young = plan.young
+        report.pinned = plan.pinned
+        report.pinningWriters = roots.pinningWriters
         try await gate(.rootsReadAgain)
         if options.isDryRun {
             for candidate in plan.candidates { count(candidate, &report) }
@@ -144,7 +146,7 @@ package final class Collector: Sendable {
         try await gate(.condemned)
         // Who committed since the last look: linked back at once, not only when somebody misses it.
         let after = try readRoots(now: now, beside: roots)
-        for candidate in plan.candidates where after.marked.contains(candidate.key) {
+        for candidate in plan.candidates where after.keeps(candidate.key) {
             try resurrect(candidate.key, from: run, &report)
         }
         try close(run)
@@ -216,7 +218,7 @@ package final class Collector: Sendable {
         var roots = CollectionRoots()
         // Leases first: one that is given back meanwhile has its manifest published by then.
         for lease in try store.leases(at: now) where lease.lease.writer != writer?.id {
-            roots.add(lease, grace: options.condemnAfter)
+            roots.add(lease, options)
         }
         try store.forEachManifestFile { (name, file, directory) throws(SluiceError) in
             let key = BlobKey(file.digest)

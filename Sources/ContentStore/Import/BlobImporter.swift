@@ -76,6 +76,20 @@ package final class BlobImporter {
         modes = LinkModes(options.modes)
     }
 
+    /// Opens the directory to import.
+    ///
+    /// - Throws: `.usage` if it is the store's own.
+    func root(_ path: LocalPath) throws(SluiceError) -> ImportRoot {
+        try StoreOverlap.refuse(path, writer.store)
+        return try ImportRoot(path)
+    }
+
+    /// A file's version, for people.
+    private static func told(_ status: FileStatus) -> String {
+        let (seconds, nanoseconds) = status.modified.quotientAndRemainder(dividingBy: 1_000_000_000)
+        return "\(status.size) bytes of \(DateText.utc(seconds)) and \(nanoseconds) ns"
+    }
+
     func checkStopped() throws(SluiceError) {
         if options.isStopped() { throw SluiceError(.interrupted, "stopped before everything was imported") }
     }
@@ -275,7 +289,7 @@ package final class BlobImporter {
                 throw SluiceError(
                     .sourceChanged,
                     object: location,
-                    "it changed while it was read: \(unchanged.size) bytes before, \(now.size) after",
+                    "it changed while it was read: \(Self.told(unchanged)) before, \(Self.told(now)) after",
                     remedy: "import it again when nothing writes to it"
                 )
             }

@@ -31,7 +31,7 @@ package struct DirectoryImport: RevisionImport {
         report: @escaping (ImportedFile) throws(SluiceError) -> Void,
         body: @escaping (ImportedRevision) throws(SluiceError) -> Void
     ) throws(SluiceError) -> ImportSummary {
-        var run = ImportRun(importer: importer, root: try ImportRoot(directory), report: report, body: body)
+        var run = ImportRun(importer: importer, root: try importer.root(directory), report: report, body: body)
         var candidates: [ImportCandidate] = []
         for entry in try run.root.files(below: []) {
             guard entry.kind == .regular else {

@@ -30,7 +30,7 @@ package struct HuggingFaceImport: RevisionImport {
         report: @escaping (ImportedFile) throws(SluiceError) -> Void,
         body: @escaping (ImportedRevision) throws(SluiceError) -> Void
     ) throws(SluiceError) -> ImportSummary {
-        var run = ImportRun(importer: importer, root: try ImportRoot(cache), report: report, body: body)
+        var run = ImportRun(importer: importer, root: try importer.root(cache), report: report, body: body)
         let names = try run.root.names(in: [])
         let repositories = names.compactMap { HuggingFaceRepository(directory: $0) }
         if repositories.isEmpty, names.contains(where: { !HuggingFaceImport.others.contains($0) }) {

@@ -35,7 +35,7 @@ package struct OllamaImport: RevisionImport {
         report: @escaping (ImportedFile) throws(SluiceError) -> Void,
         body: @escaping (ImportedRevision) throws(SluiceError) -> Void
     ) throws(SluiceError) -> ImportSummary {
-        var run = ImportRun(importer: importer, root: try ImportRoot(models), report: report, body: body)
+        var run = ImportRun(importer: importer, root: try importer.root(models), report: report, body: body)
         for entry in try run.root.files(below: OllamaImport.manifests) {
             try importer.checkStopped()
             let parts = entry.place.split(separator: UInt8(ascii: "/")).map { ObjectKey(bytes: $0).losslessText }

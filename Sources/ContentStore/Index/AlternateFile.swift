@@ -3,11 +3,11 @@ import SluiceBytes
 
 /// The index as a file. A block of it is read where a name is looked for, and no more.
 ///
-/// The first block begins with `sluice-index 2\n\0`, the edition, and the counts of rows and of manifests. Then come the
+/// The first block begins with `sluice-index 3\n\0`, the edition, and the counts of rows and of manifests. Then come the
 /// rows in their order, the first word of the name that each of their blocks begins with, and the manifests that they are
 /// of. Numbers are little-endian, digests are bytes.
 struct AlternateFile: Sendable {
-    private static let magic = Array("sluice-index 2\n\0".utf8)
+    private static let magic = Array("sluice-index 3\n\0".utf8)
     /// Of rows and of manifests; more is no index of this program.
     private static let most: UInt64 = 1 << 28
 
@@ -16,7 +16,7 @@ struct AlternateFile: Sendable {
     private let rows: IndexSection
     /// The first word of each block's first name.
     private let fences: [UInt64]
-    /// What it was made of, sorted.
+    /// What it was made of; rows name them by their places.
     let manifests: [BlobKey]
 
     /// One that was just written.

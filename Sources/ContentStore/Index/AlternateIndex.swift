@@ -17,10 +17,19 @@ package final class AlternateIndex: Sendable {
     package let isCurrent: Bool
     private let place: AlternatePlace
     private let file: AlternateFile
+    /// Which of the file's manifests the store had when it was opened: what a removed tree said is forgotten.
+    private let present: [Bool]
 
-    private init(_ place: AlternatePlace, _ file: AlternateFile, isCurrent: Bool = true) {
+    /// - Parameter manifests: those of the store; nil if they are the file's.
+    private init(
+        _ place: AlternatePlace,
+        _ file: AlternateFile,
+        _ manifests: Set<BlobKey>? = nil,
+        isCurrent: Bool = true
+    ) {
         self.place = place
         self.file = file
+        present = file.manifests.map { $0 != AlternateIndex.none && manifests?.contains($0) ?? true }
         self.isCurrent = isCurrent
     }
 
@@ -43,6 +52,9 @@ package final class AlternateIndex: Sendable {
         case costs(UInt64)
     }
 
+    /// In the place of a manifest that was gone before all of it was read.
+    fileprivate static let none = BlobKey(words: (0, 0, 0, 0))
+
     /// What is copied of the index itself in the time of one byte of a manifest.
     private static let lightness: UInt64 = 8
 
@@ -53,29 +65,21 @@ package final class AlternateIndex: Sendable {
         reading limit: UInt64
     ) throws(SluiceError) -> Opening {
         let place = AlternatePlace(directory, store: store.id)
-        let manifests = try store.manifestIdentities()
+        let manifests = Set(try store.manifestIdentities())
         var kept = AlternateFile(place)
-        if let known = kept, !isUseful(known, manifests) { kept = nil }
-        if let kept, manifests.allSatisfy(Set(kept.manifests).contains) { return .opened(AlternateIndex(place, kept)) }
+        if let kept, manifests.isSubset(of: kept.manifests) { return .opened(AlternateIndex(place, kept, manifests)) }
         if limit != .max {
             let own = kept == nil ? 0 : place.size / lightness
             let cost = own.addingCapped(try store.manifestBytes(but: Set(kept?.manifests ?? [])))
             if cost > limit { return .costs(cost) }
         }
         do throws(SluiceError) {
-            return .opened(AlternateIndex(place, try make(store, place, keeping: &kept)))
+            return .opened(AlternateIndex(place, try make(store, place, manifests, keeping: &kept)))
         } catch {
             guard let kept else { throw error }
             store.files.notice(.indexIsOld("\(error)"))
-            return .opened(AlternateIndex(place, kept, isCurrent: false))
+            return .opened(AlternateIndex(place, kept, manifests, isCurrent: false))
         }
-    }
-
-    /// What a file knows of removed manifests stays, as long as they are the fewer: their blobs are not found when they
-    /// are opened.
-    private static func isUseful(_ kept: AlternateFile, _ manifests: [BlobKey]) -> Bool {
-        let isCurrent = Set(manifests)
-        return kept.manifests.count <= 2 * kept.manifests.count(where: isCurrent.contains)
     }
 
     /// The blobs of that name, each once; most often none or one. Blocks.
@@ -86,35 +90,50 @@ package final class AlternateIndex: Sendable {
             file.remove(from: place)
             throw IndexDamage()
         }
-        return rows.map { Match(digest: $0.blob.digest, size: ByteCount($0.size)) }
+        var matches: [Match] = []
+        for row in rows where isThere(row.manifest) {
+            // Sorted: the same of several manifests come one after the other.
+            let match = Match(digest: row.blob.digest, size: ByteCount(row.size))
+            if matches.last != match { matches.append(match) }
+        }
+        return matches
     }
 
-    /// Reads the manifests that `kept` does not know.
+    private func isThere(_ manifest: UInt32) -> Bool {
+        file.manifests.indices.contains(Int(manifest)) && present[Int(manifest)]
+    }
+
+    /// Reads the manifests that `kept` does not know, and leaves out what it has of those that are gone.
     ///
     /// - Parameter kept: nil afterwards if it is damaged.
     private static func make(
         _ store: ContentStore,
         _ place: AlternatePlace,
+        _ manifests: Set<BlobKey>,
         keeping kept: inout AlternateFile?
     ) throws(SluiceError) -> AlternateFile {
         func attempt<R>(_ body: () throws(SystemFailure) -> R) throws(SluiceError) -> R {
             try store.files.attempt("write the index of names", place.directory.description, body)
         }
         let known = kept
-        var writer = try attempt { () throws(SystemFailure) in try AlternateWriter(place, keeping: known) }
-        // With what is gone, so that it shows when that is the more.
-        var manifests = Set(known?.manifests ?? [])
+        var list: [BlobKey] = []
+        let places = known?.manifests.map { manifest -> UInt32? in
+            guard manifests.contains(manifest) else { return nil }
+            list.append(manifest)
+            return UInt32(list.count - 1)
+        }
+        var writer = try attempt { () throws(SystemFailure) in
+            try AlternateWriter(place, keeping: known, places: places ?? [])
+        }
         do throws(SluiceError) {
-            manifests.formUnion(
-                try store.readAlternates(but: manifests) { (row) throws(SluiceError) in
-                    try attempt { () throws(SystemFailure) in try writer.append(row) }
-                }
-            )
-            return try attempt { () throws(SystemFailure) in try writer.finish(manifests: manifests.sorted()) }
+            try store.readAlternates(listing: &list) { (row) throws(SluiceError) in
+                try attempt { () throws(SystemFailure) in try writer.append(row) }
+            }
+            return try attempt { () throws(SystemFailure) in try writer.finish(manifests: list) }
         } catch {
             guard writer.metDamage, kept != nil else { throw error }
             kept = nil
-            return try make(store, place, keeping: &kept)
+            return try make(store, place, manifests, keeping: &kept)
         }
     }
 }
@@ -123,31 +142,33 @@ package final class AlternateIndex: Sendable {
 package struct IndexDamage: Error {}
 
 extension ContentStore {
-    /// Gives `body` a row for each name of each file of all other manifests.
-    ///
-    /// - Returns: the manifests that were read.
+    /// Gives `body` a row for each name of each file of all manifests that are not in `list`, and adds them to it.
     fileprivate func readAlternates(
-        but known: Set<BlobKey>,
+        listing list: inout [BlobKey],
         _ body: (AlternateRow) throws(SluiceError) -> Void
-    ) throws(SluiceError) -> [BlobKey] {
-        var read: [BlobKey] = []
+    ) throws(SluiceError) {
+        let known = Set(list)
         try forEachIdentified { (identity, name, file, directory) throws(SluiceError) in
             if known.contains(identity) { return }
+            let place = UInt32(list.count)
+            list.append(identity)
             let nonce = try self.read(name, file, in: directory, as: NamedBlob.self) { (files) throws(SluiceError) in
                 for file in files {
-                    for name in file.alternates where name.isLookedFor { try body(AlternateRow(name, file.use)) }
+                    for name in file.alternates where name.isLookedFor {
+                        try body(AlternateRow(name, file.use, of: place))
+                    }
                 }
             }
-            if nonce != nil { read.append(identity) }
+            // Removed meanwhile, perhaps in the midst: should it come back, it is to be read.
+            if nonce == nil { list[Int(place)] = AlternateIndex.none }
         }
-        return read
     }
 
-    /// What stands for each manifest's file, sorted: the hash of its name, for manifests never change.
+    /// What stands for each manifest's file: the hash of its name, for manifests never change.
     fileprivate func manifestIdentities() throws(SluiceError) -> [BlobKey] {
         var found: [BlobKey] = []
         try forEachIdentified { (identity, _, _, _) throws(SluiceError) in found.append(identity) }
-        return found.sorted()
+        return found
     }
 
     /// How many bytes all other manifests have.

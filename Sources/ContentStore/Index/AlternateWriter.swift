@@ -4,22 +4,32 @@ import SluiceBytes
 /// Makes an index of rows that come in any order, however many: what has gathered is sorted and merged with what there
 /// is, into a new file.
 struct AlternateWriter {
-    /// 18 MiB of rows.
+    /// 20 MiB of rows.
     static let most = 1 << 18
 
     private let place: AlternatePlace
     private let most: Int
     private var merged: AlternateFile?
+    /// The places in the new list of the manifests of what was kept; nil for one that is gone, and its rows with it.
+    private var places: [UInt32?]?
     private var gathered: [AlternateRow] = []
     private var next: IndexPart
     /// Whether what was kept is damaged.
     private(set) var metDamage = false
 
-    /// - Parameter kept: an index whose rows are in the new one as well.
-    init(_ place: AlternatePlace, keeping kept: AlternateFile?, most: Int = most) throws(SystemFailure) {
+    /// - Parameters:
+    ///   - kept: an index whose rows are in the new one as well.
+    ///   - places: the place in the new list of each of its manifests, rising; nil for one that is gone.
+    init(
+        _ place: AlternatePlace,
+        keeping kept: AlternateFile?,
+        places: [UInt32?] = [],
+        most: Int = most
+    ) throws(SystemFailure) {
         self.place = place
         self.most = most
         merged = kept
+        self.places = places
         // Before any manifest is read: what cannot be written costs no more.
         HintDirectory.make(place.directory)
         if (try? FileStatus(place.path))?.kind == .directory { throw SystemFailure("rename", EISDIR) }
@@ -45,13 +55,16 @@ struct AlternateWriter {
         gathered.sort()
         var output = AlternateOutput(next.file, of: place.store)
         var taken = 0
-        let isWhole = try merged?.forEachRow { (row) throws(SystemFailure) in
+        let isWhole = try merged?.forEachRow { (old) throws(SystemFailure) in
+            guard let row = moved(old) else { return }
             while taken < gathered.count, gathered[taken] < row {
                 try output.append(gathered[taken])
                 taken += 1
             }
             try output.append(row)
         }
+        // What is merged from now on is of the new list.
+        places = nil
         if isWhole == false {
             metDamage = true
             throw SystemFailure("read", EBADMSG)
@@ -59,6 +72,15 @@ struct AlternateWriter {
         for row in gathered[taken...] { try output.append(row) }
         gathered.removeAll(keepingCapacity: true)
         return try output.finish(manifests: manifests)
+    }
+
+    /// A row of what is merged, as the new list has it; nil if its manifest is gone. In their order rows stay: places rise.
+    private func moved(_ row: AlternateRow) -> AlternateRow? {
+        guard let places else { return row }
+        guard places.indices.contains(Int(row.manifest)), let place = places[Int(row.manifest)] else { return nil }
+        var row = row
+        row.manifest = place
+        return row
     }
 }
 

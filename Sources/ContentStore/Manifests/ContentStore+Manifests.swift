@@ -4,6 +4,14 @@ import SluicePipeline
 extension ContentStore {
     private static let headLimit = ByteCount.kibibytes(4)
 
+    /// The files of a revision, for who reads it: all of them.
+    ///
+    /// - Throws: `.digestMismatch` if a manifest of it is damaged, or was and is set aside.
+    package func wholeTree(_ name: RevisionName) throws(SluiceError) -> Tree? {
+        try checkWhole(name)
+        return try tree(name)
+    }
+
     /// The files of a revision, as all of its manifests together tell; nil if it has none.
     package func tree(_ name: RevisionName) throws(SluiceError) -> Tree? {
         guard let directory = try manifestDirectory(name) else { return nil }
@@ -26,7 +34,8 @@ extension ContentStore {
         do throws(SluiceError) {
             return try Manifest(name, found, nonce: nonce)
         } catch {
-            throw StoreRecord.damaged(StoreEntry(file.name, in: directory).path, error.message, cause: error.object)
+            let path = StoreEntry(file.name, in: directory).path
+            throw led(out: StoreRecord.damaged(path, error.message, cause: error.object), of: name)
         }
     }
 
@@ -45,6 +54,29 @@ extension ContentStore {
         as type: File.Type,
         _ body: ([File]) throws(SluiceError) -> Void
     ) throws(SluiceError) -> String? {
+        do throws(SluiceError) {
+            return try parse(name, file, in: directory, body)
+        } catch {
+            throw led(out: error, of: name)
+        }
+    }
+
+    /// What to do about a manifest that cannot be trusted: never to take it away and go on.
+    private func led(out error: SluiceError, of name: RevisionName) -> SluiceError {
+        guard error.code == .badAnswer, error.retry == .never else { return error }
+        var error = error
+        error.remedy =
+            "sluice cas scrub \(path) sets it aside if it is damaged; if another program wrote it, move it out of the "
+            + "store; then copy \(name) in again before anything is collected, or what only it names is lost"
+        return error
+    }
+
+    private func parse<File: Decodable & Sendable>(
+        _ name: RevisionName,
+        _ file: ManifestFileName,
+        in directory: StoreDirectory,
+        _ body: ([File]) throws(SluiceError) -> Void
+    ) throws(SluiceError) -> String? {
         let entry = StoreEntry(file.name, in: directory)
         guard var blocks = try RecordBlocks(entry, files, limit: Manifest.limit) else { return nil }
         func prove(_ hash: SHA256) throws(SluiceError) {
@@ -54,7 +86,8 @@ extension ContentStore {
                 .digestMismatch,
                 object: entry.path,
                 "the manifest is damaged: its name says SHA-256 \(file.digest.hex), its bytes have \(found.hex)",
-                remedy: "sluice cas scrub sets it aside; then copy \(name) in again, or restore the file from a backup"
+                remedy: "sluice cas scrub \(path) sets it aside; "
+                    + "then copy \(name) in again, or restore the file from a backup"
             )
         }
         var hash = SHA256()
@@ -168,25 +201,33 @@ extension ContentStore {
         return head
     }
 
+    /// The branches of a model, and the revisions that their heads name.
+    package func heads(kind: String, name: String) throws(SluiceError) -> [(branch: String, revision: RevisionName)] {
+        guard let kinds = try files.directory(StoreName(escaping: kind), in: layout.heads),
+            let names = try files.directory(StoreName(escaping: name), in: kinds)
+        else { return [] }
+        var heads: [(branch: String, revision: RevisionName)] = []
+        for file in try files.knownNames(in: names) {
+            guard let branch = file.unescaped, let head = try head(branch, kind: kind, name: name) else { continue }
+            heads.append((branch, head))
+        }
+        return heads
+    }
+
     /// The branches whose heads name a revision.
     package func branches(of name: RevisionName) throws(SluiceError) -> [String] {
-        guard let kinds = try files.directory(name.kindDirectory, in: layout.heads),
-            let names = try files.directory(name.nameDirectory, in: kinds)
-        else { return [] }
-        var branches: [String] = []
-        for file in try files.knownNames(in: names) {
-            guard let branch = file.unescaped, try head(branch, kind: name.kind, name: name.name) == name else {
-                continue
-            }
-            branches.append(branch)
-        }
-        return branches
+        try heads(kind: name.kind, name: name.name).filter { $0.revision == name }.map(\.branch)
     }
 
     /// What another store needs to have a tree: paths below the root, blobs before manifests before heads.
     package func exportList(_ name: RevisionName) throws(SluiceError) -> [String] {
-        guard let tree = try tree(name), let directory = try manifestDirectory(name) else {
-            throw SluiceError(.notFound, object: "\(name)", "the store has no such tree")
+        guard let tree = try wholeTree(name), let directory = try manifestDirectory(name) else {
+            throw SluiceError(
+                .notFound,
+                object: "\(name)",
+                "the store has no such tree",
+                remedy: "list what is there: sluice cas ls -l \(path)"
+            )
         }
         let blobs = Set(tree.files.map { BlobKey($0.digest) }).sorted().map { key in
             "blobs/sha256/\(StoreName.shard(key.digest))/\(key.hex)"

@@ -46,7 +46,7 @@ package struct MountProbe {
                 .notFound,
                 object: parent.path.appending(name.bytes).description,
                 "the store's directory is missing",
-                remedy: "make it again: sluice cas init"
+                remedy: "make it again: sluice cas init \(path)"
             )
         }
         return try probe.run(in: layout.staging, [.oneMount: probe.oneMount(layout)])

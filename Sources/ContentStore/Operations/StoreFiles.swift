@@ -157,7 +157,8 @@ struct StoreFiles: Sendable {
             .fileSystem,
             object: entry.path,
             "this is \(status.kind.rawValue), and a store holds regular files",
-            remedy: "move it out of the store; sluice cas repair brings back what belongs there"
+            remedy: "move it out of the store; sluice cas repair brings a blob back, and a tree whose manifest belongs "
+                + "there is to be copied in again before anything is collected"
         )
     }
 

@@ -13,7 +13,9 @@ extension ContentStore {
     package func noRoom(_ error: SluiceError) -> SluiceError {
         guard error.code == .noSpace else { return error }
         var error = error
-        error.remedy = "make room in the store (sluice cas gc \(path)), then run the command again"
+        error.remedy =
+            "make room: sluice cas du \(path) says what takes it; sluice cas rm removes trees, and sluice cas gc \(path) "
+            + "what no tree needs, after its graces; then run the command again"
         return error
     }
 }

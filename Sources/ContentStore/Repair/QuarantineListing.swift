@@ -10,6 +10,7 @@ package struct QuarantinedFile: Hashable, Sendable {
     /// Their SHA-256, or why that cannot be told; nil if nothing is known of them but their name.
     package let found: String?
     package let size: ByteCount
+    package let allocated: ByteCount
     /// When they were set aside, by the server's clock.
     package let time: StoreTime
     /// Where they came from.
@@ -32,6 +33,7 @@ extension ContentStore {
                     expected: StoreName(name.bytes.prefix(64))?.digest,
                     found: record?.found,
                     size: ByteCount(status.size),
+                    allocated: ByteCount(status.allocated),
                     // A rename is no change of the bytes.
                     time: StoreTime(newest: status),
                     origin: record?.origin,
@@ -51,26 +53,63 @@ extension ContentStore {
     }
 
     /// Manifests that were set aside and did not come back: what they need is unknown, so nothing may be collected.
-    func lostManifests() throws(SluiceError) -> [String] {
-        var lost: [String] = []
+    package func lostManifests() throws(SluiceError) -> [LostManifest] {
+        var lost: [LostManifest] = []
         for name in try files.knownNames(in: layout.quarantine)
         where name.bytes.starts(with: QuarantineRecord.manifest.utf8) && name.dropping(QuarantineRecord.suffix) == nil {
-            let manifest = quarantineRecord(name)?.manifest
-            guard try !isBack(manifest) else { continue }
-            let place = "\(ScrubRun.quarantine)\(name)"
-            lost.append(manifest.map { "\(Printable.text($0)) (set aside as \(place))" } ?? place)
+            let manifest = LostManifest(place: "\(ScrubRun.quarantine)\(name)", path: quarantineRecord(name)?.manifest)
+            if try !isBack(manifest) { lost.append(manifest) }
         }
         return lost
     }
 
     /// Whether something has the name again that a manifest had below the root.
-    private func isBack(_ path: String?) throws(SluiceError) -> Bool {
-        guard let path else { return false }
-        let names = path.utf8.split(separator: UInt8(ascii: "/")).compactMap { StoreName($0) }
-        guard names.count == 4, names[0] == StoreName("refs"),
-            let kind = try files.directory(names[1], in: layout.refs),
+    private func isBack(_ manifest: LostManifest) throws(SluiceError) -> Bool {
+        guard let names = manifest.names, let kind = try files.directory(names[1], in: layout.refs),
             let directory = try files.directory(names[2], in: kind)
         else { return false }
         return try files.status(StoreEntry(names[3], in: directory)) != nil
+    }
+
+    /// For readers of a revision of which a manifest is lost: what is left of it may be part of it only, or older.
+    ///
+    /// - Throws: `.digestMismatch` if one is.
+    package func checkWhole(_ name: RevisionName) throws(SluiceError) {
+        if let lost = try lostManifests().first(where: { $0.revision == name }) { throw lost.error(in: path) }
+    }
+}
+
+/// A manifest that was set aside as damaged.
+package struct LostManifest: Hashable, Sendable, CustomStringConvertible {
+    /// What it is now, below the store's root.
+    package let place: String
+    /// Where it was, below the store's root; nil if that is not known.
+    package let path: String?
+
+    /// - Parameter root: the store's.
+    package func error(in root: LocalPath) -> SluiceError {
+        let aside = root.appending(place.utf8)
+        return SluiceError(
+            .digestMismatch,
+            object: revision.map { "\($0)" } ?? root.description,
+            "a manifest was damaged and is set aside as \(place): files may be missing, or older ones be there",
+            remedy: "copy the tree in again, or restore \(path.map { Printable.text($0) } ?? "the manifest") from a "
+                + "backup; when all of it is there, remove \(aside) and \(aside)\(QuarantineRecord.suffix)"
+        )
+    }
+
+    package var description: String { path.map { "\(Printable.text($0)) (set aside as \(place))" } ?? place }
+
+    /// `refs`, kind, name, file.
+    fileprivate var names: [StoreName]? {
+        let names = path?.utf8.split(separator: UInt8(ascii: "/")).compactMap { StoreName($0) }
+        return names?.count == 4 && names?.first == StoreName("refs") ? names : nil
+    }
+
+    /// The revision that it was one of; nil if that is not known.
+    package var revision: RevisionName? {
+        names.flatMap { names in
+            ManifestFileName(names[3]).flatMap { RevisionName(kind: names[1], name: names[2], revision: $0.revision) }
+        }
     }
 }

@@ -99,7 +99,10 @@ final class ScrubRun {
             case .sound: unit.record.count += 1
             case .stray:
                 let path = store.relative(stored.entry)
-                unit.record.add(ScrubFinding(.stray, path: path, "no manifest of Sluice; it can stop collections"))
+                let detail =
+                    "no manifest of Sluice; it can stop collections: move it out of the store, and if it named a tree, copy "
+                    + "that in again before anything is collected"
+                unit.record.add(ScrubFinding(.stray, path: path, detail))
             case .damaged(let error): try found(stored.entry, error, unit)
             }
             try pulse.passed()

@@ -99,6 +99,8 @@ package final class StoreShare: Sendable {
         var writer: StoreWriter?
         var heartbeat: Task<Void, Never>?
         var trees: [RevisionName: KnownTree] = [:]
+        /// Those that were found to be whole.
+        var whole: Set<RevisionName> = []
     }
     private let state = Mutex(State())
     private let pinning: Mutex<Rounds<Digest, Result<Void, SluiceError>>?> = Mutex(nil)
@@ -162,6 +164,17 @@ package final class StoreShare: Sendable {
             state.trees[name] = tree
             return tree
         }
+    }
+
+    /// The same for who reads it.
+    ///
+    /// - Throws: `.digestMismatch` if a manifest of it was set aside, as far as the first look told.
+    package func treeToRead(_ name: RevisionName) throws(SluiceError) -> KnownTree {
+        if state.withLock({ !$0.whole.contains(name) }) {
+            try store.checkWhole(name)
+            _ = state.withLock { $0.whole.insert(name) }
+        }
+        return tree(name)
     }
 
     /// Pins a blob; many at once are one writing of the lease.

@@ -158,7 +158,7 @@ package struct AdditionRound {
             .exists,
             object: "\(addition.revision) \(addition.file.path)",
             "another file is there: SHA-256 \(present.digest.hex), and the new one has \(addition.file.digest.hex)",
-            remedy: "give --overwrite to replace it or --no-clobber to leave it"
+            remedy: "give --overwrite to replace it, or add to another tree or revision"
         )
     }
 

@@ -10,8 +10,8 @@ package struct TreePlace: Hashable, Sendable {
 
     package let kind: String
     package let name: String
-    /// A revision or, for readers, a head. Nil if none was named: a reader takes the head `main`, a writer the revision
-    /// `main`.
+    /// A revision or, for readers, a head, whose slashes may be written `%2F`. Nil if none was named: a reader takes the
+    /// head `main` (of Ollama's `latest`), a writer the revision of that name.
     package let revision: String?
     /// Below the tree; empty for the tree itself.
     package let path: ObjectKey
@@ -64,31 +64,41 @@ package struct TreePlace: Hashable, Sendable {
 
     /// The revision to write to.
     ///
-    /// - Throws: `.usage` if none was named and readers are led to another than `main`.
+    /// - Throws: `.usage` if none was named and readers are led to another than the usual one.
     package func revisionToWrite(in store: ContentStore) throws(SluiceError) -> RevisionName {
         let name = try named()
-        guard revision == nil, let head = try store.head(RevisionName.mainRevision, kind: kind, name: self.name),
+        guard revision == nil, let head = try store.head(usualRevision, kind: kind, name: self.name),
             head != name
         else { return name }
         throw SluiceError(
             .usage,
             object: "\(name)",
-            "readers of it are led to the revision \(head.revision), by the head main",
+            "readers of it are led to the revision \(head.revision), by the head \(usualRevision)",
             remedy: "name the revision that you mean: \(head), or another one for a tree of your own"
         )
     }
 
-    /// The revision to read: the named one, or that of the head of that name; `main` if none was named.
+    /// The revision to read: the named one, or that of the head of that name; the usual one if none was named.
     package func revisionToRead(in store: ContentStore) throws(SluiceError) -> RevisionName {
         let name = try named()
         if revision != nil, try store.has(name) { return name }
-        guard let head = try store.head(name.revision, kind: kind, name: self.name), try store.has(head) else {
-            return name
+        for branch in [name.revision, TreePlace.branch(name.revision)] {
+            if let head = try store.head(branch, kind: kind, name: self.name), try store.has(head) { return head }
         }
-        return head
+        return name
+    }
+
+    /// How a branch is written in a location: `refs%2Fpr%2F1`.
+    package static func written(branch: String) -> String { branch.replacing("/", with: "%2F") }
+
+    private static func branch(_ written: String) -> String {
+        written.replacing("%2F", with: "/").replacing("%2f", with: "/")
     }
 
     private func named() throws(SluiceError) -> RevisionName {
-        try RevisionName(kind: kind, name: name, revision: revision ?? RevisionName.mainRevision)
+        try RevisionName(kind: kind, name: name, revision: revision ?? usualRevision)
     }
+
+    /// As the tools of that kind have it.
+    private var usualRevision: String { kind == "ollama" ? "latest" : RevisionName.mainRevision }
 }

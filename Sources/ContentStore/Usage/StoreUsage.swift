@@ -22,7 +22,7 @@ package struct StoreUsage: Hashable, Sendable {
     package var logical = Amount()
     /// Every blob once.
     package var unique = Amount()
-    /// What they take up on disk.
+    /// What blobs, trash, quarantine and partials take up on disk.
     package var allocated = ByteCount(0)
     /// Blobs that more than one model needs.
     package var shared = Amount()
@@ -46,9 +46,12 @@ extension ContentStore {
         let pins = try pins()
         let owners = try owners(&usage)
         try forEachBlob { key, status in usage.add(key, status, owners, pins) }
-        usage.trash = try trashAmount()
-        for file in try quarantined() { usage.quarantine.add(file.size) }
-        usage.partials = try partials()
+        usage.trash = try trashAmount(&usage.allocated)
+        for file in try quarantined() {
+            usage.quarantine.add(file.size)
+            usage.allocated.add(file.allocated)
+        }
+        usage.partials = try partials(&usage.allocated)
         // Of one that was removed while it was read.
         usage.models.removeAll { $0.manifests == 0 }
         usage.models.sort { ($0.kind, $0.name) < ($1.kind, $1.name) }
@@ -101,15 +104,18 @@ extension ContentStore {
         return owners
     }
 
-    private func trashAmount() throws(SluiceError) -> StoreUsage.Amount {
+    private func trashAmount(_ allocated: inout ByteCount) throws(SluiceError) -> StoreUsage.Amount {
         var amount = StoreUsage.Amount()
         for run in try trashRuns() {
-            for (_, status) in try condemned(in: run) { amount.add(ByteCount(status.size)) }
+            for (_, status) in try condemned(in: run) {
+                amount.add(ByteCount(status.size))
+                allocated.add(ByteCount(status.allocated))
+            }
         }
         return amount
     }
 
-    private func partials() throws(SluiceError) -> StoreUsage.Amount {
+    private func partials(_ allocated: inout ByteCount) throws(SluiceError) -> StoreUsage.Amount {
         var amount = StoreUsage.Amount()
         for writer in try files.knownNames(in: layout.staging) {
             guard try files.status(StoreEntry(writer, in: layout.staging))?.kind == .directory,
@@ -121,10 +127,15 @@ extension ContentStore {
                     status.links == 1
                 else { continue }
                 amount.add(ByteCount(status.size))
+                allocated.add(ByteCount(status.allocated))
             }
         }
         return amount
     }
+}
+
+extension ByteCount {
+    fileprivate mutating func add(_ other: ByteCount) { bytes = bytes.addingCapped(other.bytes) }
 }
 
 extension StoreUsage {
@@ -136,7 +147,7 @@ extension StoreUsage {
     ) {
         let size = ByteCount(status.size)
         unique.add(size)
-        allocated.bytes = allocated.bytes.addingCapped(status.allocated)
+        allocated.add(ByteCount(status.allocated))
         let models = owners.rows(of: key)
         if let only = models.first, models.count == 1 {
             self.models[Int(only.value)].exclusive.add(size)

@@ -138,7 +138,7 @@ final class FilePlacer {
                 .notFound,
                 object: "\(file.path)",
                 "the store has no blob \(file.digest.hex)",
-                remedy: "fetch the file into the store again"
+                remedy: "bring it back: sluice cas repair \(store.path)"
             )
         }
         guard blob.status.size == file.size.bytes else {
@@ -146,7 +146,8 @@ final class FilePlacer {
                 .digestMismatch,
                 object: "\(file.path)",
                 "its blob \(file.digest.hex) has \(blob.status.size) bytes in the store, and \(file.size.bytes) are right",
-                remedy: "fetch the file into the store again: the damaged blob is set aside then"
+                remedy: "sluice cas scrub \(store.path) sets it aside, "
+                    + "then sluice cas repair \(store.path) brings it back"
             )
         }
         return blob
@@ -219,7 +220,8 @@ final class FilePlacer {
             .digestMismatch,
             object: object,
             "the store's blob \(blob.digest.hex) reads as \(found.hex)",
-            remedy: "set it aside and bring a good one: sluice cas scrub, then sluice cas repair"
+            remedy: "set it aside and bring a good one: sluice cas scrub \(store.path), "
+                + "then sluice cas repair \(store.path)"
         )
     }
 

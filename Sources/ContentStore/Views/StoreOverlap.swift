@@ -12,12 +12,17 @@ enum StoreOverlap {
     static func make(_ root: DirectoryRoot, _ store: ContentStore) throws(SluiceError) {
         // Before: what is missing would be made in the store. Afterwards: what was missing may have become a link.
         try foresee(root, store)
-        try check(try root.made([]).realPath, root, store)
+        try check(try root.made([]).realPath, root.path, store)
     }
 
     /// The same without making it: where it would be.
     static func foresee(_ root: DirectoryRoot, _ store: ContentStore) throws(SluiceError) {
-        try check(nearest(root.path), root, store)
+        try refuse(root.path, store)
+    }
+
+    /// The same for a directory of a user's that is read: what the store has is no user's file.
+    static func refuse(_ path: LocalPath, _ store: ContentStore) throws(SluiceError) {
+        try check(nearest(path), path, store)
     }
 
     /// Where a path leads that need not exist: the nearest directory above it that does, and the rest.
@@ -36,7 +41,7 @@ enum StoreOverlap {
 
     private static func check(
         _ place: LocalPath?,
-        _ root: DirectoryRoot,
+        _ path: LocalPath,
         _ store: ContentStore
     ) throws(SluiceError) {
         guard let home = store.layout.root.descriptor.realPath else { return }
@@ -47,7 +52,7 @@ enum StoreOverlap {
         if let first = rest.first, first.elementsEqual(HuggingFaceView.directoryName.utf8) { return }
         throw SluiceError(
             .usage,
-            object: root.path.description,
+            object: path.description,
             "is inside of the store \(store.path), whose directories hold nothing else",
             remedy: "choose a directory outside of the store, or its directory \(HuggingFaceView.directoryName)"
         )

@@ -27,9 +27,10 @@ public final class FanOutMember: SourceObject {
     /// Members of one shared read never wait for each other's stores: see `InFlightTable`.
     var group: ObjectIdentifier { ObjectIdentifier(shared) }
 
-    /// What the member's sink takes; to be told before `open`.
-    func announce(_ capabilities: SinkCapabilities, _ limits: TransferLimits, listedSize: UInt64?) {
-        shared.announce(id, FanOutMemory.Demand(capabilities: capabilities, limits: limits, listedSize: listedSize))
+    /// What the member's sink takes, and whether at its own pace; to be told before `open`.
+    func announce(_ capabilities: SinkCapabilities, _ limits: TransferLimits, listedSize: UInt64?, pacesWrites: Bool) {
+        let demand = FanOutMemory.Demand(capabilities: capabilities, limits: limits, listedSize: listedSize)
+        shared.announce(id, demand, pacesWrites: pacesWrites)
     }
 
     /// These ranges and no others will be read, or none at all.

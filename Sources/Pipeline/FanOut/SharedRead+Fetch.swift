@@ -34,6 +34,7 @@ extension SharedRead {
         }
         if let known { return known }
         guard let source, let info else { throw CancellationError() }
+        let options = forAll(options, source)
         guard isOnly else { return try await source.read(range, of: info, options: options) }
         let whole = ByteRange(0, info.size ?? .max)
         let stream = try await source.read(whole, of: info, options: options)

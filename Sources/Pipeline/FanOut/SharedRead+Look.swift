@@ -51,7 +51,10 @@ extension SharedRead {
                 let bytes = try memory.first(presentDemands(), total: resources.budget.total)
                 first = try await resources.budget.reserve(bytes)
             }
-            let opened = try await source.open(prefetch: wantsBytes ? memory.blockSize : 0, options: options)
+            let opened = try await source.open(
+                prefetch: wantsBytes ? memory.blockSize : 0,
+                options: forAll(options, source)
+            )
             do {
                 try await admit(opened, first, mayDrop: source.readsAhead)
             } catch {

@@ -48,6 +48,7 @@ public final class SharedRead: Sendable {
         var expected: Set<Int>
         var wantsBytes = false
         var demands: [Int: FanOutMemory.Demand] = [:]
+        var allPaceWrites = true
         var look = Look.none
         /// Whether those that have come wait for others, but not for ever.
         var isPatient = false
@@ -98,8 +99,18 @@ public final class SharedRead: Sendable {
 
     // MARK: - Members
 
-    func announce(_ member: Int, _ demand: FanOutMemory.Demand) {
-        change { $0.demands[member] = demand }
+    func announce(_ member: Int, _ demand: FanOutMemory.Demand, pacesWrites: Bool) {
+        change { state in
+            state.demands[member] = demand
+            if !pacesWrites { state.allPaceWrites = false }
+        }
+    }
+
+    /// A member's options for reads that are for all: at a pace if one of them needs it.
+    func forAll(_ options: ReadOptions, _ source: any SourceObject) -> ReadOptions {
+        var options = options
+        options.gate = resources.readGate(of: source, pacesWrites: state.withLock { $0.allPaceWrites })
+        return options
     }
 
     func budget(of member: Int) -> MemoryBudget? { state.withLock { $0.budgets[member] } }

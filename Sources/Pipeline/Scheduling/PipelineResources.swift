@@ -41,6 +41,12 @@ public struct PipelineResources: Sendable {
         self.time = time
     }
 
+    /// The pace of reads. Those of local files are paced only where nothing else is: `--bwlimit` is about the network, but
+    /// a copy from disk to disk, or into a store on a shared one, that ignored it would surprise.
+    func readGate(of source: any SourceObject, pacesWrites: Bool) -> (any FlowGate)? {
+        source.host == "file" && pacesWrites ? nil : throttle.downloadGate(time: time)
+    }
+
     /// The same with another budget.
     func with(budget: MemoryBudget) -> PipelineResources {
         var resources = self

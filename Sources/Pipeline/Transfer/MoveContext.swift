@@ -20,14 +20,10 @@ struct MoveContext: Sendable {
     /// Bytes in flight are not given up for a slot.
     var retrying: Retrying { Retrying(resources: resources, transfer: transfer, mayGiveUpSlot: false) }
 
-    /// Local reads are paced only when nothing else is: `--bwlimit` is about the network, but a copy from disk to
-    /// disk, or into a store on a shared one, that ignored it would surprise.
     var readOptions: ReadOptions {
-        let isLocal = source.host == "file"
-        let gate = resources.throttle.downloadGate(time: resources.time)
-        return ReadOptions(
+        ReadOptions(
             pool: resources.pool,
-            gate: isLocal && target.pacesWrites ? nil : gate,
+            gate: resources.readGate(of: source, pacesWrites: target.pacesWrites),
             idleTimeout: limits.idleTimeout
         )
     }

@@ -14,10 +14,10 @@ extension TransferRunner {
         let retrying = Retrying(resources: resources, transfer: claim.id)
         let options = ReadOptions(
             pool: resources.pool,
-            gate: source.host == "file" ? nil : resources.throttle.downloadGate(time: resources.time),
+            gate: resources.readGate(of: source, pacesWrites: target.pacesWrites),
             idleTimeout: limits.idleTimeout
         )
-        member?.announce(capabilities, limits, listedSize: claim.request.size)
+        member?.announce(capabilities, limits, listedSize: claim.request.size, pacesWrites: target.pacesWrites)
         if member == nil { try await alternating?.turnFromPause() }
         return try await retrying.run(host: source.host, object: source.location) {
             let bytes = FirstLook.memory(prefetch: prefetch, of: claim.request.size, capabilities)

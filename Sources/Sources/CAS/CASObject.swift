@@ -52,7 +52,7 @@ struct CASObject: LocalFileObject {
             throw SluiceError(.usage, object: location, "is a tree, not a file of one", remedy: "add -r to copy it")
         }
         let name = try tree.revisionToRead(in: place.share.store)
-        guard let file = try place.share.tree(name).file(tree.path) else {
+        guard let file = try place.share.treeToRead(name).file(tree.path) else {
             throw CASSource.notFound(location, "the tree \(name) has no such file")
         }
         return (place.share, file)
@@ -72,7 +72,8 @@ struct CASObject: LocalFileObject {
                 .digestMismatch,
                 object: location,
                 "its blob has \(blob.size.bytes) bytes, the manifest says \(file.size.bytes)",
-                remedy: "sluice cas scrub \(share.store.path)"
+                remedy: "sluice cas scrub \(share.store.path) sets it aside, "
+                    + "then sluice cas repair \(share.store.path) brings it back"
             )
         }
         return blob

@@ -95,7 +95,7 @@ package struct CASSource: Source {
             let tree = ObjectKey(name.description + "/")
             let at = path.appending(Array(name.description.utf8))
             // A tree that was removed since has no files.
-            let files = try store.tree(name)?.files ?? []
+            let files = try store.wholeTree(name)?.files ?? []
             return files.map { entry($0, tree.appending($0.path), at.appending($0.path.bytes)) }
         }
     }
@@ -122,7 +122,7 @@ package struct CASSource: Source {
 
     private func tree(_ share: StoreShare, _ place: TreePlace) throws(SluiceError) -> Tree {
         let name = try place.revisionToRead(in: share.store)
-        if let tree = try share.store.tree(name) { return tree }
+        if let tree = try share.store.wholeTree(name) { return tree }
         throw CASSource.notFound(location, "the store has no tree \(name)")
     }
 

@@ -69,12 +69,36 @@ struct TreeArguments: ParsableArguments {
         }
         return (place.share, try tree.revisionToRead(in: place.share.store), tree.path)
     }
+
+    static func missing(_ place: Place) -> SluiceError {
+        SluiceError(
+            .notFound,
+            object: "\(place.name)",
+            "the store has no such tree",
+            remedy: "list what is there: sluice cas ls -l \(place.share.store.path)"
+        )
+    }
+
+    /// A place that has to be a whole tree.
+    ///
+    /// - Throws: `.usage` for one inside of it.
+    static func whole(_ place: Place, remedy: String) throws -> Place {
+        guard !place.path.bytes.isEmpty else { return place }
+        throw SluiceError(.usage, object: "\(place.name) \(place.path)", "is inside a tree", remedy: remedy)
+    }
 }
 
 extension CommandRun {
     /// Runs the body of a `cas` command where it may block.
     func inStore(_ body: @escaping @Sendable (any CommandSession) async throws -> ExitStatus) async throws {
         try await perform { session in
+            try await withTaskExecutorPreference(BlockingExecutor.shared) { try await body(session) }
+        }
+    }
+
+    /// The same for one that asks `session.isStopped`.
+    func inStoreUntilStopped(_ body: @escaping @Sendable (any CommandSession) async throws -> ExitStatus) async throws {
+        try await performUntilStopped { session in
             try await withTaskExecutorPreference(BlockingExecutor.shared) { try await body(session) }
         }
     }

@@ -51,12 +51,14 @@ struct CASCheckout: AsyncParsableCommand {
         options.writable = writable
         options.overwrite = overwrite
         options.verify = verify
-        let checkout = Checkout(presentation: run.presentation, options: options, isDryRun: dryRun)
-        let (tree, huggingFace) = (tree, huggingFace)
-        try await run.inStore { session in
+        let (tree, huggingFace, isDryRun) = (tree, huggingFace, dryRun)
+        try await run.inStoreUntilStopped { [options] session in
+            var options = options
+            options.isStopped = { session.isStopped }
+            let checkout = Checkout(presentation: run.presentation, options: options, isDryRun: isDryRun)
             let place = try TreeArguments.place(tree, session)
-            guard let found = try place.share.store.tree(place.name) else {
-                throw SluiceError(.notFound, object: "\(place.name)", "the store has no such tree")
+            guard let found = try place.share.store.wholeTree(place.name) else {
+                throw TreeArguments.missing(place)
             }
             if huggingFace {
                 let mirrored = try MirroredTree(found, place.share.store)

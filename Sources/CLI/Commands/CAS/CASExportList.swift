@@ -26,6 +26,7 @@ struct CASExportList: AsyncParsableCommand {
         try await run.inStore { session in
             var told: Set<String> = []
             for place in try trees.places(session) {
+                _ = try TreeArguments.whole(place, remedy: "name the tree: its manifests are of all of it")
                 for path in try place.share.store.exportList(place.name) where told.insert(path).inserted {
                     var object = JSONObject()
                     object.add("event", "path")

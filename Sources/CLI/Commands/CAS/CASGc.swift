@@ -11,7 +11,9 @@ struct CASGc: AsyncParsableCommand {
         discussion: """
             Safe while others write, on any host. What nobody needs is moved to the store's trash first, and removed by \
             a later run, when --grace has passed once more and still nobody needs it. In doubt (a record that cannot \
-            be read, a listing that is short, clocks that differ) nothing is removed, and the status is not 0.
+            be read, a listing that is short, clocks that differ) nothing is removed, and the status is not 0. With \
+            --exclusive nothing waits: what a killed process of this machine left goes at once, and the lease of one \
+            that died elsewhere is alive for an hour.
 
             EXAMPLES
               sluice cas gc -n /mnt/nas/models
@@ -24,7 +26,7 @@ struct CASGc: AsyncParsableCommand {
     var grace: DurationArgument?
     @Flag(help: "No waiting: you vouch that nobody else uses the store. Refused while a lease is alive.")
     var exclusive = false
-    @Flag(help: "Go on although most trees, or all, are gone, or a damaged manifest's needs unknown.")
+    @Flag(help: "Go on although most trees, or all, are gone, or what manifests in quarantine needed is unknown.")
     var force = false
     @Flag(name: [.customShort("n"), .customLong("dry-run")], help: "Show what would be done; change nothing.")
     var dryRun = false
@@ -71,7 +73,8 @@ extension CASGc {
 extension Presentation {
     fileprivate func collected(_ report: CollectionReport, isDryRun: Bool) throws {
         let amounts: [(String, CollectionReport.Amount)] = [
-            ("young", report.young), ("condemned", report.condemned), ("held_outside", report.heldOutside),
+            ("young", report.young), ("pinned", report.pinned), ("condemned", report.condemned),
+            ("held_outside", report.heldOutside),
             ("waiting", report.waiting),
             ("resurrected", report.resurrected), ("removed", report.removed), ("swept", report.swept),
         ]
@@ -95,6 +98,10 @@ extension Presentation {
         }
         text += "; \(told(report.removed)) \(would)removed, \(told(report.waiting)) wait in the trash"
         if report.young.count > 0 { text += "; \(told(report.young)) needed by nobody are younger than the grace" }
+        if report.pinned.count > 0 {
+            text += "; \(told(report.pinned)) needed by no tree are kept for "
+            text += report.pinningWriters.joined(separator: ", ")
+        }
         if report.resurrected.count > 0 { text += "; \(told(report.resurrected)) \(would)taken back from it" }
         if report.swept.count > 0 { text += "; \(report.swept.count) leftovers of dead writers swept" }
         try line(text, object)

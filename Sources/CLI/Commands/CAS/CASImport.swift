@@ -42,7 +42,9 @@ struct CASImport: AsyncParsableCommand {
         if let modes = links.modes { options.modes = modes }
         let source = try StoreArgument.path(directory)
         let (form, target, importing) = (form, target, Importing(run.presentation, overwrite))
-        try await run.inStore { [options] session in
+        try await run.inStoreUntilStopped { [options] session in
+            var options = options
+            options.isStopped = { session.isStopped }
             switch form {
             case .hf:
                 let share = try session.share(StoreArgument.path(target))
@@ -51,7 +53,10 @@ struct CASImport: AsyncParsableCommand {
                 let share = try session.share(StoreArgument.path(target))
                 return try importing.run(OllamaImport(source), into: share, options)
             case .directory:
-                let place = try TreeArguments.place(target, session)
+                let place = try TreeArguments.whole(
+                    TreeArguments.place(target, session),
+                    remedy: "name a tree of its own, or copy into that place: sluice cp -r \(source)/ \(target)/"
+                )
                 let directory = try DirectoryImport(
                     source,
                     kind: place.name.kind,
@@ -78,16 +83,19 @@ private struct Importing: Sendable {
         let writer = try share.writer()
         let importer = try BlobImporter(writer, options, pool: BufferPool(retained: 4))
         var failures: Set<SluiceError.Code> = []
+        var trees = 0
         let summary = try source.run(importer) { (file) throws(SluiceError) in
             if case .failure(let error) = file.outcome {
                 presentation.report(error.about(file.location))
                 failures.insert(error.code)
             }
         } body: { (revision) throws(SluiceError) in
-            for error in try commit(revision, share, writer) {
+            let refused = try commit(revision, share, writer)
+            for error in Importing.distinct(refused) {
                 presentation.report(error)
                 failures.insert(error.code)
             }
+            if refused.isEmpty { trees += 1 }
         }
         var parts = LinkMode.allCases.compactMap { mode in summary.taken[mode].map { "\($0) by \(mode.rawValue)" } }
         if summary.present > 0 { parts.append("\(summary.present) there already") }
@@ -95,9 +103,16 @@ private struct Importing: Sendable {
         if summary.failed > 0 { parts.append("\(summary.failed) failed") }
         if summary.incomplete > 0 { parts.append("\(summary.incomplete) trees left out, since files of theirs failed") }
         presentation.say(
-            "\(summary.revisions) trees, files: " + (parts.isEmpty ? "none" : parts.joined(separator: ", "))
+            "\(trees) \(trees == 1 ? "tree" : "trees"), files: "
+                + (parts.isEmpty ? "none" : parts.joined(separator: ", "))
         )
         return .of(failures: failures)
+    }
+
+    /// What concerns all files is told once.
+    private static func distinct(_ errors: [SluiceError]) -> [SluiceError] {
+        var told: Set<String> = []
+        return errors.filter { told.insert("\($0)").inserted }
     }
 
     /// Returns what of it could not be added.

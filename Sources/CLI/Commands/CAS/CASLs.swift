@@ -15,7 +15,7 @@ struct CASLs: AsyncParsableCommand {
             """
     )
 
-    @Flag(name: .shortAndLong, help: "The number of files and their bytes too; reads every manifest.")
+    @Flag(name: .shortAndLong, help: "Branches, the number of files and their bytes too; reads every manifest.")
     var long = false
     @OptionGroup var store: StoreArgument
     @OptionGroup(title: "General") var global: GlobalOptions
@@ -26,24 +26,85 @@ struct CASLs: AsyncParsableCommand {
         let long = long
         try await run.inStore { session in
             let store = try session.share(path).store
-            for name in try store.revisions() {
-                let tree = long ? try store.tree(name) : nil
-                if long, tree == nil { continue }
-                var object = JSONObject()
-                object.add("event", "tree")
-                object.add("kind", name.kind)
-                object.add("name", name.name)
-                object.add("revision", name.revision)
-                object.add("location", "cas:\(path)/\(name)")
-                object.add("files", tree?.files.count)
-                object.add("bytes", tree?.size.bytes)
-                let sizes = tree.map {
-                    Columns.padded("\($0.files.count)", to: 9, right: true) + " files  "
-                        + Columns.padded("\($0.size)", to: 10, right: true) + "  "
-                }
-                try run.presentation.line((sizes ?? "") + name.description, object)
+            var listing = TreeListing(store: store, path: path, presentation: run.presentation)
+            let names = try store.revisions()
+            for name in names {
+                if long { try listing.tellLong(name) } else { try listing.tell(name) }
             }
-            return .done
+            try listing.tellLost(but: long ? Set(names) : [])
+            return .of(failures: listing.failures)
         }
+    }
+}
+
+/// Tells of trees one after the other; of those with one name, its heads are read once.
+private struct TreeListing {
+    let store: ContentStore
+    let path: LocalPath
+    let presentation: Presentation
+    private(set) var failures: Set<SluiceError.Code> = []
+    private var heads: (kind: String, name: String, all: [(branch: String, revision: RevisionName)])?
+
+    init(store: ContentStore, path: LocalPath, presentation: Presentation) {
+        self.store = store
+        self.path = path
+        self.presentation = presentation
+    }
+
+    func tell(_ name: RevisionName) throws { try presentation.line(name.description, object(name)) }
+
+    /// One whose manifest cannot be read does not hide the others.
+    mutating func tellLong(_ name: RevisionName) throws {
+        let tree: Tree
+        do throws(SluiceError) {
+            guard let found = try store.wholeTree(name) else { return }
+            tree = found
+        } catch {
+            return fail(error)
+        }
+        let branches = branches(of: name).map(TreePlace.written(branch:))
+        var object = object(name)
+        object.add("files", tree.files.count)
+        object.add("bytes", tree.size.bytes)
+        object.add("branches", branches.joined(separator: " "))
+        let line =
+            Columns.padded("\(tree.files.count)", to: 9, right: true) + " files  "
+            + Columns.padded("\(tree.size)", to: 10, right: true) + "  \(name)"
+        let names = branches.isEmpty ? "" : "  (\(Printable.text(branches.joined(separator: ", "))))"
+        try presentation.line(line + names, object)
+    }
+
+    /// Trees of which a damaged manifest was set aside.
+    mutating func tellLost(but told: Set<RevisionName>) throws {
+        for lost in try store.lostManifests() where lost.revision.map(told.contains) != true {
+            fail(lost.error(in: store.path))
+        }
+    }
+
+    private func object(_ name: RevisionName) -> JSONObject {
+        var object = JSONObject()
+        object.add("event", "tree")
+        object.add("kind", name.kind)
+        object.add("name", name.name)
+        object.add("revision", name.revision)
+        object.add("location", "cas:\(path)/\(name)")
+        return object
+    }
+
+    private mutating func branches(of name: RevisionName) -> [String] {
+        if heads?.kind != name.kind || heads?.name != name.name {
+            heads = (name.kind, name.name, [])
+            do throws(SluiceError) {
+                heads?.all = try store.heads(kind: name.kind, name: name.name)
+            } catch {
+                fail(error)
+            }
+        }
+        return heads?.all.filter { $0.revision == name }.map(\.branch) ?? []
+    }
+
+    private mutating func fail(_ error: SluiceError) {
+        presentation.report(error)
+        failures.insert(error.code)
     }
 }

@@ -45,7 +45,9 @@ struct CASRepair: AsyncParsableCommand {
             try await run.inStore { session in
                 let missing = try repair.needed(session.share(repair.root).store)
                 for blob in missing { try repair.tell(blob, nil) }
-                return missing.isEmpty ? .done : .integrity
+                let lost = try repair.tellLost(session.share(repair.root).store)
+                if missing.isEmpty, !lost { run.presentation.say("nothing is missing") }
+                return missing.isEmpty && !lost ? .done : .integrity
             }
         } else {
             let fetches = !noFetch
@@ -127,7 +129,15 @@ private struct Repair: Sendable {
             try tell(blob, nil)
             report.failures[code, default: 0] += 1
         }
+        if try tellLost(store) { report.failures[.digestMismatch, default: 0] += 1 }
         return report
+    }
+
+    /// Trees of which a manifest was set aside: what they need is not known to be there.
+    func tellLost(_ store: ContentStore) throws(SluiceError) -> Bool {
+        let lost = try store.lostManifests()
+        for manifest in lost { presentation.report(manifest.error(in: root)) }
+        return !lost.isEmpty
     }
 
     private typealias Place = (use: ManifestUse, path: ObjectKey, source: String)

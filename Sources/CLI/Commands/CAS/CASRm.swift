@@ -30,18 +30,10 @@ struct CASRm: AsyncParsableCommand {
             for place in try trees.places(session) {
                 let store = place.share.store
                 do {
-                    guard place.path.bytes.isEmpty else {
-                        throw SluiceError(
-                            .usage,
-                            "is inside a tree",
-                            remedy: "sluice rm removes files of a tree, sluice cas rm whole trees"
-                        )
-                    }
-                    let isThere = dryRun ? try store.tree(place.name) != nil : try store.remove(place.name)
-                    guard isThere else {
-                        let remedy = "list what is there: sluice cas ls \(store.path)"
-                        throw SluiceError(.notFound, "the store has no such tree", remedy: remedy)
-                    }
+                    let remedy = "sluice rm removes files of a tree, sluice cas rm whole trees"
+                    _ = try TreeArguments.whole(place, remedy: remedy)
+                    let isThere = dryRun ? try store.has(place.name) : try store.remove(place.name)
+                    guard isThere else { throw TreeArguments.missing(place) }
                     try run.presentation.removed("cas:\(store.path)/\(place.name)", dryRun: dryRun)
                 } catch let error as SluiceError {
                     run.presentation.report(error.about("\(place.name)"))

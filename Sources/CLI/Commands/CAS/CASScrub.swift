@@ -31,9 +31,9 @@ struct CASScrub: AsyncParsableCommand {
             var status: ExitStatus?
             // Told before the pass counts as ended: a process that dies here leaves the report to the next run.
             let report = try await Scrubber(writer, options, progress: showing.progress).run { report in
-                status = try showing.tell(report)
+                status = try showing.tell(report, of: writer.store)
             }
-            return try status ?? showing.tell(report)
+            return try status ?? showing.tell(report, of: writer.store)
         }
     }
 }
@@ -65,7 +65,7 @@ struct CASVerify: AsyncParsableCommand {
             let store = place.share.store
             let manifest = try place.tree.map { try CASVerify.whole($0.revisionToRead(in: store), store) }
             let report = try await store.verify(options, only: manifest, progress: showing.progress)
-            return try showing.tell(report, goesOn: false)
+            return try showing.tell(report, of: store, only: manifest?.name, goesOn: false)
         }
     }
 }
@@ -73,7 +73,7 @@ struct CASVerify: AsyncParsableCommand {
 extension CASVerify {
     /// A tree as one manifest.
     fileprivate static func whole(_ name: RevisionName, _ store: ContentStore) throws(SluiceError) -> Manifest {
-        guard let tree = try store.tree(name) else {
+        guard let tree = try store.wholeTree(name) else {
             throw SluiceError(
                 .notFound,
                 object: "\(name)",
@@ -123,9 +123,20 @@ private final class ScrubShowing: Sendable {
         Output.error.note(text)
     }
 
-    /// - Parameter goesOn: whether the next run begins where this one ended.
-    func tell(_ report: ScrubReport, goesOn: Bool = true) throws -> ExitStatus {
+    /// - Parameters:
+    ///   - only: the tree that was looked at; nil for all of the store.
+    ///   - goesOn: whether the next run begins where this one ended.
+    func tell(
+        _ report: ScrubReport,
+        of store: ContentStore,
+        only: RevisionName? = nil,
+        goesOn: Bool = true
+    ) throws -> ExitStatus {
         for finding in report.findings { try tell(finding) }
+        // Of earlier passes; a tree of which one is lost was not looked at.
+        let told = Set(report.findings.compactMap(\.movedTo))
+        let lost = only == nil ? try store.lostManifests().filter { !told.contains($0.place) } : []
+        for manifest in lost { presentation.report(manifest.error(in: store.path)) }
         // A pass counts what all its runs read; of a tree there is no pass.
         let read = report.blobs.count == 0 ? report.run : report.blobs
         var object = JSONObject()
@@ -137,14 +148,14 @@ private final class ScrubShowing: Sendable {
         object.add("complete", report.isComplete)
         let blobs = "\(read.count) \(read.count == 1 ? "blob" : "blobs") (\(read.bytes))"
         let manifests = "\(report.manifests) \(report.manifests == 1 ? "manifest" : "manifests")"
-        var text = "\(blobs) and \(manifests) read: \(verdict(report, read: read.count))"
+        var text = "\(blobs) and \(manifests) read: \(verdict(report, read: read.count, store.path))"
         if !report.isComplete { text += "; not all was looked at" + (goesOn ? ", the next run goes on" : "") }
         try presentation.line(text, object)
-        if !report.isSound { return .integrity }
+        if !report.isSound || !lost.isEmpty { return .integrity }
         return report.isComplete ? .done : .limit
     }
 
-    private func verdict(_ report: ScrubReport, read: Int) -> String {
+    private func verdict(_ report: ScrubReport, read: Int, _ store: LocalPath) -> String {
         if report.isSound {
             // Sound bytes that nobody refers to: a store that lost its trees looks like this.
             let isOrphaned = report.manifests == 0 && read > 0
@@ -155,12 +166,12 @@ private final class ScrubShowing: Sendable {
         let blobs: Set<ScrubFinding.What> = [.corrupt, .unreadable, .missing]
         var remedies: [String] = []
         let isInPlace = report.findings.contains { damaged.contains($0.what) && $0.action == .none }
-        if isInPlace { remedies.append("sluice cas scrub sets aside what is damaged") }
+        if isInPlace { remedies.append("sluice cas scrub \(store) sets aside what is damaged") }
         if report.findings.contains(where: { $0.what == .damagedManifest }) {
             remedies.append("a tree whose manifest is damaged is to be copied in again")
         }
         if report.findings.contains(where: { blobs.contains($0.what) }) {
-            remedies.append("sluice cas repair brings back blobs")
+            remedies.append("sluice cas repair \(store) brings back blobs")
         }
         return remedies.isEmpty ? count : "\(count): \(remedies.joined(separator: ", then "))"
     }

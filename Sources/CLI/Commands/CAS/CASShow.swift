@@ -23,8 +23,8 @@ struct CASShow: AsyncParsableCommand {
         let trees = trees
         try await run.inStore { session in
             for place in try trees.places(session) {
-                guard let tree = try place.share.store.tree(place.name) else {
-                    throw SluiceError(.notFound, object: "\(place.name)", "the store has no such tree")
+                guard let tree = try place.share.store.wholeTree(place.name) else {
+                    throw TreeArguments.missing(place)
                 }
                 let below = place.path.appending(ObjectKey("/"))
                 for file in tree.files
