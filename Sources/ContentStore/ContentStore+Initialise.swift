@@ -93,7 +93,8 @@ extension ContentStore {
             .exists,
             object: directory.path.description,
             "is neither empty nor a store: it holds \(Printable.text(name))",
-            remedy: "choose an empty directory, or one that does not exist"
+            remedy: "choose an empty directory, or one that does not exist; a store that lost its \(StoreMarker.name) "
+                + "wants that file back"
         )
     }
 

@@ -27,6 +27,10 @@ struct JSONObject: Sendable, Hashable {
         members.append((name, value ? "true" : "false"))
     }
 
+    mutating func add(_ name: String, _ values: [String]) {
+        members.append((name, "[\(values.map(JSONObject.quoted).joined(separator: ","))]"))
+    }
+
     /// Seconds with milliseconds.
     mutating func add(_ name: String, _ value: Duration) {
         let (seconds, attoseconds) = value.components

@@ -77,7 +77,8 @@ package enum CollectionDoubt: Hashable, Sendable {
                 .leased,
                 object: object,
                 "nothing is collected without waiting: at work is \(writers.joined(separator: ", "))",
-                remedy: "wait for them, or collect without --exclusive",
+                remedy: "wait for them, or collect without --exclusive; one that died on another host counts as alive "
+                    + "until its lease runs out, an hour after it was last heard of",
                 retry: .park
             )
         }

@@ -66,7 +66,7 @@ private struct TreeListing {
         var object = object(name)
         object.add("files", tree.files.count)
         object.add("bytes", tree.size.bytes)
-        object.add("branches", branches.joined(separator: " "))
+        object.add("branches", branches)
         let line =
             Columns.padded("\(tree.files.count)", to: 9, right: true) + " files  "
             + Columns.padded("\(tree.size)", to: 10, right: true) + "  \(name)"

@@ -187,7 +187,7 @@ private final class ScrubShowing: Sendable {
         object.add("action", finding.action.rawValue)
         object.add("moved_to", finding.movedTo)
         let trees = Set(finding.manifests.map { $0.manifest.description }).sorted()
-        object.add("trees", trees.joined(separator: " "))
+        object.add("trees", trees)
         var text = "\(finding.what.rawValue) \(Printable.text(finding.path)): \(finding.detail)"
         if let movedTo = finding.movedTo { text += "; set aside as \(movedTo)" }
         if !trees.isEmpty { text += "; needed by \(trees.joined(separator: ", "))" }

@@ -49,10 +49,8 @@ struct CASShow: AsyncParsableCommand {
         object.add("path", file.path.text)
         object.add("size", file.size.bytes)
         object.add("sha256", file.digest.hex)
-        var alternates = JSONObject()
-        for alternate in file.alternates { alternates.add(alternate.kind, alternate.value) }
-        object.add("alternates", alternates)
-        object.add("sources", file.sources.joined(separator: " "))
+        object.add("alternates", file.alternates.map { JSONObject([("kind", $0.kind), ("value", $0.value)]) })
+        object.add("sources", file.sources)
         return object
     }
 }
