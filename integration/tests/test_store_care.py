@@ -121,6 +121,12 @@ def test_a_tree_that_lost_one_of_its_manifests_is_not_read_as_the_rest_of_it(slu
     for words in reads:
         result = sluice(*words)
         assert result.rc == 4 and "is set aside as quarantine/manifest." in result.err, f"{words} {result}"
+    # Of the whole store, what can be read is, and the rest told.
+    sluice.ok("cp", tmp_path / "a", store.at("other") + "/")
+    for words in (["cp", "-r", f"cas:{store.root}/", "all/"], ["ls", "-r", f"cas:{store.root}/"], ["cas", "du", store]):
+        result = sluice(*words)
+        assert result.rc in (1, 4) and "is set aside as quarantine/manifest." in result.err, f"{words} {result}"
+    assert Path(sluice.work, "all/other@main/a").read_bytes() == b"one" and not Path(sluice.work, "all/t@main").exists()
     # As it is told: all of it copied in again, and the file removed.
     sluice.ok("cp", tmp_path / "a", tmp_path / "b", store.at("t") + "/")
     for file in (store.root / "quarantine").iterdir():
@@ -129,6 +135,45 @@ def test_a_tree_that_lost_one_of_its_manifests_is_not_read_as_the_rest_of_it(slu
     assert Path(sluice.work, "there/b").read_bytes() == b"two"
     for words in reads:
         sluice.ok(*words)
+
+
+def test_a_head_whose_manifest_is_lost_leads_to_no_other_revision(sluice, store, tmp_path):
+    commit = "2" * 40
+    cache = tmp_path / "cache/models--org--m"
+    for path, text in {f"snapshots/{commit}/f": "newer", "refs/main": commit}.items():
+        (cache / path).parent.mkdir(parents=True)
+        (cache / path).write_text(text)
+    (tmp_path / "f").write_text("older")
+    sluice.ok("cp", tmp_path / "f", store.at("hf:org/m/f"))
+    sluice.ok("cas", "import", "hf", tmp_path / "cache", store)
+    assert sluice.ok("cat", store.at("hf:org/m/f")).out == "newer"
+    flip(next((store.root / "refs").glob(f"hf/*/{commit}.*")), random.Random(1))
+    assert sluice("cas", "scrub", store).rc == 4
+    for words in (["cat", store.at("hf:org/m/f")], ["cas", "checkout", store.at("hf:org/m"), "out"],
+                  ["cas", "rm", store.at("hf:org/m")]):
+        result = sluice(*words)
+        assert result.rc == 4 and commit in result.err, str(result)
+
+
+def test_a_manifest_that_was_restored_is_merged_when_the_quarantine_is_emptied(sluice, store, tmp_path):
+    for name in "abc":
+        (tmp_path / name).write_text(name)
+    sluice.ok("cp", tmp_path / "a", store.at("t") + "/")
+    (manifest,) = (store.root / "refs").glob("*/*/*.json")
+    good = manifest.read_bytes()
+    flip(manifest, random.Random(1))
+    assert sluice("cas", "scrub", store).rc == 4
+    manifest.write_bytes(good)
+    manifest.chmod(0o444)
+    for name in "bc":
+        sluice.ok("cp", tmp_path / name, store.at("t") + "/")
+    assert manifest.exists()
+    sluice.ok("cas", "checkout", store.at("t"), "out")
+    assert sorted(os.listdir(f"{sluice.work}/out")) == ["a", "b", "c"]
+    for file in (store.root / "quarantine").iterdir():
+        file.unlink()
+    sluice.ok("cp", "--overwrite", tmp_path / "a", store.at("t/d"))
+    assert len(list((store.root / "refs").glob("*/*/*.json"))) == 1
 
 
 @pytest.mark.parametrize("what", ["too long", "link", "pipe", "of another program"])

@@ -261,12 +261,25 @@ def test_an_import_is_of_a_whole_tree_and_of_a_users_files(sluice, store, tmp_pa
     assert sluice.ok("cat", store.at("t@v1/f")).out == "root"
     refused = sluice("cas", "import", "--link", "hardlink", "directory", store.root, store.at("self"))
     assert refused.rc == 2 and "is inside of the store" in refused.err, str(refused)
+    refused = sluice("cas", "import", "directory", store.root.parent, store.at("above"))
+    assert refused.rc == 2 and "is a content store" in refused.err, str(refused)
 
 
 def test_a_plain_path_in_a_store_is_refused(sluice, store, tmp_path):
     (tmp_path / "f").write_bytes(b"f")
-    for place in (f"{store.root}/t/", f"{store.root}/blobs/f", f"{store.root}/"):
+    root = os.path.realpath(store.root)
+    (tmp_path / "link").symlink_to(store.root / "refs")
+    places = {
+        f"{root}/t/": f"{root}/t/;", f"{root}/blobs/f": f"{root}/blobs/f;", f"{root}/": f"{root}/NAME/;",
+        f"{tmp_path}/link/": f"{root}/refs/;", f"{root}/hub": f"{root}/hub;", f"{root}/hub@x": f"{root}/hub@x;",
+    }
+    before = set(store.root.rglob("*"))
+    for place, said in places.items():
         refused = sluice("cp", tmp_path / "f", place)
-        assert refused.rc == 2 and f"write cas:{place.rstrip('/')}" in refused.err, str(refused)
-    assert not (store.root / "t").exists()
-    sluice.ok("cp", tmp_path / "f", f"{store.root}/hub/")
+        assert refused.rc == 2 and f"write cas:{said}" in refused.err, str(refused)
+    assert set(store.root.rglob("*")) == before
+    sluice.ok("cp", tmp_path / "f", f"{root}/hub/")
+    sluice.ok("cp", tmp_path / "f", f"{root}/refs/../../beside")
+    (store.root / "sluice-store.json").chmod(0o644)
+    (store.root / "sluice-store.json").write_text("{")
+    assert sluice("cp", tmp_path / "f", f"{root}/t/").rc == 2

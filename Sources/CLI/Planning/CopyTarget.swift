@@ -16,9 +16,9 @@ struct CopyTarget: Sendable {
     /// - Parameter many: more than one source is known to come.
     init(_ session: any CommandSession, _ rules: CopyRules, _ location: Location, many: Bool) async throws {
         self.location = location
-        try CopyTarget.refuseStore(session, location)
         sink = try session.sink(location)
         isContainer = location.namesContainer ? true : try await sink.isContainer()
+        try CopyTarget.refuseStore(location, isContainer: isContainer)
         if location.localPath != nil, isContainer || rules.recursive {
             var settings = try TransferSettings(decoding: rules.settings)
             settings.targetRoot = sink.location
@@ -37,15 +37,18 @@ struct CopyTarget: Sendable {
     }
 
     /// A store's directories hold what the store makes; whoever names one has most often forgotten `cas:`.
-    private static func refuseStore(_ session: any CommandSession, _ location: Location) throws {
-        guard case .path = location.kind, let path = location.localPath, let place = try? session.place(path),
-            place.tree?.name != HuggingFaceView.directoryName
+    private static func refuseStore(_ location: Location, isContainer: Bool) throws {
+        guard case .path = location.kind, let path = location.localPath, let (root, below) = StoreOverlap.home(of: path)
         else { return }
+        let isInHub = below.first.map { $0.elementsEqual(HuggingFaceView.directoryName.utf8) } ?? false
+        if isInHub, below.count > 1 || isContainer { return }
+        let place = root.appending(Array(below.joined(separator: [UInt8(ascii: "/")])))
+        let tree = below.isEmpty ? "\(root)/NAME/" : "\(place)\(isContainer ? "/" : "")"
         throw SluiceError(
             .usage,
             object: "\(location)",
-            "is inside of the content store \(place.share.store.path), whose directories hold nothing else",
-            remedy: "to copy into a tree of the store write cas:\(path)\(place.tree == nil ? "/NAME/" : ""); "
+            "is inside of the content store \(root), whose directories hold nothing else",
+            remedy: "to copy into a tree of the store write cas:\(tree); "
                 + "or choose a place outside of it"
         )
     }

@@ -114,6 +114,20 @@ struct ImportRoot {
         _ opened: OwnedDescriptor,
         _ place: [UInt8]
     ) throws(SluiceError) -> [(name: [UInt8], kind: FileStatus.Kind)] {
+        let entries = try statuses(opened, place)
+        guard entries.contains(where: { $0.name == StoreMarker.name.bytes }) else { return entries }
+        throw SluiceError(
+            .usage,
+            object: location(place),
+            "is a content store, and its files are no user's",
+            remedy: "copy its trees instead: sluice cp -r cas:\(location(place))/NAME/ TARGET"
+        )
+    }
+
+    private func statuses(
+        _ opened: OwnedDescriptor,
+        _ place: [UInt8]
+    ) throws(SluiceError) -> [(name: [UInt8], kind: FileStatus.Kind)] {
         do throws(SystemFailure) {
             var entries: [(name: [UInt8], kind: FileStatus.Kind)] = []
             for name in try DirectoryNames.read(opened) {

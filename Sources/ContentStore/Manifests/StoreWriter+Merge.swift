@@ -21,7 +21,9 @@ extension StoreWriter {
     func merge(_ name: RevisionName, known: [StoreName: Manifest] = [:]) throws(SluiceError) -> MergedManifests? {
         try store.checkWritable()
         guard let directory = try store.manifestDirectory(name) else { return nil }
-        let found = try readAll(name, in: directory, known: known)
+        // One that was restored stays under its name: by that it is known to be back.
+        let restored = try store.restoredManifests(of: name)
+        let found = try readAll(name, in: directory, known: known).filter { !restored.contains($0.file.name) }
         guard found.count > 1, let tree = Tree(name, found.map(\.manifest)) else { return nil }
         let whole = try Manifest(name, tree.files)
         let old = found.map(\.file)

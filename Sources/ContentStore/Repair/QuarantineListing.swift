@@ -55,12 +55,21 @@ extension ContentStore {
     /// Manifests that were set aside and did not come back: what they need is unknown, so nothing may be collected.
     package func lostManifests() throws(SluiceError) -> [LostManifest] {
         var lost: [LostManifest] = []
-        for name in try files.knownNames(in: layout.quarantine)
-        where name.bytes.starts(with: QuarantineRecord.manifest.utf8) && name.dropping(QuarantineRecord.suffix) == nil {
-            let manifest = LostManifest(place: "\(ScrubRun.quarantine)\(name)", path: quarantineRecord(name)?.manifest)
-            if try !isBack(manifest) { lost.append(manifest) }
-        }
+        for manifest in try asideManifests() where try !isBack(manifest) { lost.append(manifest) }
         return lost
+    }
+
+    /// The files of a revision's manifests that are back under their names, while what was set aside is still there.
+    func restoredManifests(of name: RevisionName) throws(SluiceError) -> Set<StoreName> {
+        Set(try asideManifests().filter { $0.revision == name }.compactMap { $0.names?.last })
+    }
+
+    private func asideManifests() throws(SluiceError) -> [LostManifest] {
+        try files.knownNames(in: layout.quarantine).filter { name in
+            name.bytes.starts(with: QuarantineRecord.manifest.utf8) && name.dropping(QuarantineRecord.suffix) == nil
+        }.map { name in
+            LostManifest(place: "\(ScrubRun.quarantine)\(name)", path: quarantineRecord(name)?.manifest)
+        }
     }
 
     /// Whether something has the name again that a manifest had below the root.

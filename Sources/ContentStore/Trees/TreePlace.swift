@@ -79,11 +79,16 @@ package struct TreePlace: Hashable, Sendable {
     }
 
     /// The revision to read: the named one, or that of the head of that name; the usual one if none was named.
+    ///
+    /// - Throws: `.digestMismatch` if a head names one whose only manifest was damaged and set aside.
     package func revisionToRead(in store: ContentStore) throws(SluiceError) -> RevisionName {
         let name = try named()
         if revision != nil, try store.has(name) { return name }
         for branch in [name.revision, TreePlace.branch(name.revision)] {
-            if let head = try store.head(branch, kind: kind, name: self.name), try store.has(head) { return head }
+            guard let head = try store.head(branch, kind: kind, name: self.name) else { continue }
+            if try store.has(head) { return head }
+            // Removed, and then it leads nobody astray; or lost, and then what it stood for is not the usual revision.
+            try store.checkWhole(head)
         }
         return name
     }

@@ -46,7 +46,7 @@ extension FilePlacer {
         )
     }
 
-    private func checkReplaceable(_ name: [UInt8], _ directory: PlaceDirectory) throws(SluiceError) {
+    func checkReplaceable(_ name: [UInt8], _ directory: PlaceDirectory) throws(SluiceError) {
         guard let kind = (try? FileStatus(name, in: directory.descriptor))?.kind else { return }
         guard kind == .regular || kind == .symlink else {
             throw SluiceError(

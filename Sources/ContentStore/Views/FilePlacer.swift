@@ -113,6 +113,7 @@ final class FilePlacer {
         case .mayGo: return .replace
         case .other(let found):
             guard options.overwrite else { throw occupied(name, directory, found, blob) }
+            try checkReplaceable(name, directory)
             return .replace
         }
     }

@@ -8,7 +8,7 @@ package enum Foreseen: String, Sendable {
     case replace
 }
 
-/// Looks at what a run would find; it makes nothing and syncs nothing.
+/// Looks at what a run would find; it makes nothing and syncs nothing. Which ways a file system has it does not try.
 struct Foresight {
     typealias Tell = (Manifest.File, Result<Foreseen, SluiceError>) throws(SluiceError) -> Void
 
@@ -18,6 +18,8 @@ struct Foresight {
     /// - Throws: `.usage` if the root would be in the store.
     init(_ root: DirectoryRoot, like placer: FilePlacer) throws(SluiceError) {
         try StoreOverlap.foresee(root, placer.store)
+        // What stands in its place concerns all files.
+        _ = try root.directory([], creating: false)
         self.root = root
         var calls = placer.calls
         calls.sync = { (_) throws(SystemFailure) in }
@@ -51,6 +53,7 @@ struct Foresight {
         _ base: [UInt8]
     ) throws(SluiceError) -> Foreseen {
         let blob = try placer.locate(file)
+        if placer.options.verify { try placer.verify(try placer.open(blob), blob, "\(file.path)") }
         guard let found = try root.directory(directories, creating: false) else { return .place }
         let path = root.path.appending(directories.joined(separator: [UInt8(ascii: "/")]))
         return try placer.foresee(blob, as: base, in: try PlaceDirectory(found, path: path))

@@ -2,9 +2,22 @@ import Glibc
 import SluiceBytes
 import SluicePipeline
 
-/// Keeps views out of the store's own directories.
-enum StoreOverlap {
+/// Keeps what is not the store's out of its own directories.
+package enum StoreOverlap {
     private static let slash = UInt8(ascii: "/")
+
+    /// The store that a path leads into, wherever its links lead, and what of it is below the store's root. By its marker,
+    /// also where it cannot be opened.
+    package static func home(of path: LocalPath) -> (root: LocalPath, below: [[UInt8]])? {
+        guard var above = nearest(path) else { return nil }
+        var below: [[UInt8]] = []
+        while (try? FileStatus(above.appending(StoreMarker.name.bytes).bytes)) == nil {
+            if above.parent == above { return nil }
+            below.insert(above.baseName, at: 0)
+            above = above.parent
+        }
+        return (above, below)
+    }
 
     /// Opens the root of a view, made if it is missing.
     ///

@@ -46,8 +46,10 @@ package struct CASSource: Source {
     fileprivate func pages(recursive: Bool) throws(SluiceError) -> [Page] {
         let place = try stores.locate(path)
         guard let treePlace = place.tree else {
-            let names = try place.share.store.revisions()
-            return recursive ? names.map { .tree($0, place.share.store) } : [.entries(names.map(container))]
+            let lost = try place.share.store.lostManifests()
+            let names = try place.share.store.revisions().filter { name in !lost.contains { $0.revision == name } }
+            let whole = recursive ? names.map { .tree($0, place.share.store) } : [Page.entries(names.map(container))]
+            return whole + lost.map { .lost($0.error(in: place.share.store.path)) }
         }
         return [.entries(try entries(place.share, treePlace, recursive: recursive))]
     }
@@ -88,15 +90,16 @@ package struct CASSource: Source {
         CASSource.container(ObjectKey(tree.description + "/"), path)
     }
 
-    fileprivate func entries(_ page: Page) throws(SluiceError) -> [SourceEntry] {
+    fileprivate func items(_ page: Page) throws(SluiceError) -> [ListingItem] {
         switch page {
-        case .entries(let entries): return entries
+        case .entries(let entries): return entries.map { .entry($0) }
         case .tree(let name, let store):
             let tree = ObjectKey(name.description + "/")
             let at = path.appending(Array(name.description.utf8))
             // A tree that was removed since has no files.
-            let files = try store.wholeTree(name)?.files ?? []
-            return files.map { entry($0, tree.appending($0.path), at.appending($0.path.bytes)) }
+            let files = try store.tree(name)?.files ?? []
+            return files.map { .entry(entry($0, tree.appending($0.path), at.appending($0.path.bytes))) }
+        case .lost(let error): return [.skipped(error)]
         }
     }
 
@@ -134,6 +137,8 @@ package struct CASSource: Source {
 private enum Page {
     case entries([SourceEntry])
     case tree(RevisionName, ContentStore)
+    /// A tree of which a manifest is lost.
+    case lost(SluiceError)
 }
 
 /// Hands a listing out entry by entry and reads one tree after another: memory does not grow with the store.
@@ -141,7 +146,7 @@ private actor TreeReader {
     private let source: CASSource
     private let recursive: Bool
     private var pages: ArraySlice<Page>?
-    private var entries: ArraySlice<SourceEntry> = []
+    private var items: ArraySlice<ListingItem> = []
 
     init(source: CASSource, recursive: Bool) {
         self.source = source
@@ -150,8 +155,8 @@ private actor TreeReader {
 
     func next() throws -> ListingItem? {
         var left = try pages ?? source.pages(recursive: recursive)[...]
-        while entries.isEmpty, let page = left.popFirst() { entries = try source.entries(page)[...] }
+        while items.isEmpty, let page = left.popFirst() { items = try source.items(page)[...] }
         pages = left
-        return entries.popFirst().map(ListingItem.entry)
+        return items.popFirst()
     }
 }

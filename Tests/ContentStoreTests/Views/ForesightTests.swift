@@ -89,6 +89,24 @@ import Testing
         #expect(try run() == foretold)
     }
 
+    @Test func `what cannot be replaced and a blob that is damaged are told before`() throws {
+        try view.make(["out/config.json/x": "a directory"])
+        let blob = view.blob("three")
+        _ = view.directory.bytes(blob.utf8).withCPath { chmod($0, 0o644) }
+        try view.directory.write(blob, Array("THREE".utf8))
+        var options = PlacementOptions()
+        options.overwrite = true
+        options.verify = true
+        let foretold = try foresee(options)
+        #expect(foretold["config.json"] == .fails(.exists) && foretold["c"] == .fails(.digestMismatch))
+        #expect(try run(options) == foretold)
+    }
+
+    @Test func `a file in the place of the directory is told once`() throws {
+        try view.make(["out": "a file"])
+        #expect(throws: SluiceError.self) { try foresee() }
+    }
+
     @Test func `a place in the store is refused`() throws {
         let place = LocalPath(view.directory.bytes("store/blobs/x".utf8))
         let materialiser = try Materialiser(view.store, to: place, pool: view.fixture.pool)

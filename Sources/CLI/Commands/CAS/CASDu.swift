@@ -24,10 +24,14 @@ struct CASDu: AsyncParsableCommand {
         let run = try CommandRun(settings: SessionSettings(global), presentation: Presentation(global))
         let path = try store.path()
         try await run.inStore { session in
-            let usage = try session.share(path).store.usage()
+            let store = try session.share(path).store
+            let usage = try store.usage()
             for model in usage.models { try run.presentation.used(model) }
             try run.presentation.used(usage)
-            return .done
+            // What these need is counted as needed by nobody.
+            let lost = try store.lostManifests()
+            for manifest in lost { run.presentation.report(manifest.error(in: store.path)) }
+            return lost.isEmpty ? .done : .integrity
         }
     }
 }

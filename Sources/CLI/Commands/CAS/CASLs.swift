@@ -27,11 +27,12 @@ struct CASLs: AsyncParsableCommand {
         try await run.inStore { session in
             let store = try session.share(path).store
             var listing = TreeListing(store: store, path: path, presentation: run.presentation)
-            let names = try store.revisions()
-            for name in names {
+            let lost = try store.lostManifests()
+            let unreadable = Set(lost.compactMap(\.revision))
+            for name in try store.revisions() where !long || !unreadable.contains(name) {
                 if long { try listing.tellLong(name) } else { try listing.tell(name) }
             }
-            try listing.tellLost(but: long ? Set(names) : [])
+            for manifest in lost { listing.fail(manifest.error(in: store.path)) }
             return .of(failures: listing.failures)
         }
     }
@@ -57,12 +58,12 @@ private struct TreeListing {
     mutating func tellLong(_ name: RevisionName) throws {
         let tree: Tree
         do throws(SluiceError) {
-            guard let found = try store.wholeTree(name) else { return }
+            guard let found = try store.tree(name) else { return }
             tree = found
         } catch {
             return fail(error)
         }
-        let branches = branches(of: name).map(TreePlace.written(branch:))
+        let branches = branches(of: name)
         var object = object(name)
         object.add("files", tree.files.count)
         object.add("bytes", tree.size.bytes)
@@ -70,15 +71,9 @@ private struct TreeListing {
         let line =
             Columns.padded("\(tree.files.count)", to: 9, right: true) + " files  "
             + Columns.padded("\(tree.size)", to: 10, right: true) + "  \(name)"
-        let names = branches.isEmpty ? "" : "  (\(Printable.text(branches.joined(separator: ", "))))"
-        try presentation.line(line + names, object)
-    }
-
-    /// Trees of which a damaged manifest was set aside.
-    mutating func tellLost(but told: Set<RevisionName>) throws {
-        for lost in try store.lostManifests() where lost.revision.map(told.contains) != true {
-            fail(lost.error(in: store.path))
-        }
+        // As they are written in a location.
+        let names = branches.map { Printable.text(TreePlace.written(branch: $0)) }.joined(separator: ", ")
+        try presentation.line(names.isEmpty ? line : line + "  (\(names))", object)
     }
 
     private func object(_ name: RevisionName) -> JSONObject {
@@ -103,7 +98,7 @@ private struct TreeListing {
         return heads?.all.filter { $0.revision == name }.map(\.branch) ?? []
     }
 
-    private mutating func fail(_ error: SluiceError) {
+    mutating func fail(_ error: SluiceError) {
         presentation.report(error)
         failures.insert(error.code)
     }
