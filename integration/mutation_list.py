@@ -200,7 +200,7 @@ COLLECTIONS = [
     _value("gc: pins end with the lease", f"{STORE}/Collect/CollectionPlan.swift",
            "seen.isForgotten(after: condemnAfter)", "!seen.isAlive", "CollectorTests"),
     _value("gc: a process that is gone pins nothing", f"{STORE}/Collect/CollectionPlan.swift",
-           "isExclusive && seen.lease.isOver", "seen.lease.isOver", "WriterTests", before="|| "),
+           "isExclusive && seen.lease.isOver", "seen.lease.isOver", "CollectorTests", before="|| "),
     _value("gc: no last look before a blob is moved", f"{STORE}/Collect/Collector.swift",
            "plan.stands(candidate, status)", "true", "CollectionReadingTests"),
     _value("gc: what is needed again waits in the trash", f"{STORE}/Collect/Collector+Trash.swift",
