@@ -4,7 +4,7 @@ import os
 import subprocess
 
 from .cases import Case, gone, holds
-from .measure import BenchError, Contestant
+from .measure import BenchError, Contestant, warm
 
 CHECKOUT_COUNT, CHECKOUT_SIZE = 10_000, 4 << 10
 SCRUB_COUNT = 16
@@ -51,12 +51,18 @@ def ingest(setting, place):
     base = setting.place(place)
     target, store, repository = (os.path.join(base, name) for name in ("copy.bin", "store", "restic"))
     both = f"openssl dgst -sha256 '{source}' && cp '{source}' '{target}'"
+
+    def ready(make, *arguments):
+        make(*arguments)
+        warm(2 * size)
+
     return Case(f"store-ingest-{place}", f"a local file into a store, nothing shared, {place}", size, [
-        Contestant("openssl, cp", ["sh", "-c", both], before=lambda: gone(target), after=lambda: holds(target, size)),
+        Contestant("openssl, cp", ["sh", "-c", both], before=lambda: ready(gone, target),
+                   after=lambda: holds(target, size)),
         Contestant("restic", ["restic", "-q", "backup", "--compression", "off", "--no-cache", "--repo", repository,
-                              source], RESTIC, lambda: fresh_repository(repository)),
+                              source], RESTIC, lambda: ready(fresh_repository, repository)),
         Contestant("sluice", [setting.sluice, "cp", "-q", source, f"cas:{store}/t/"],
-                   before=lambda: fresh_store(setting, store), after=lambda: holds_blob(store, size)),
+                   before=lambda: ready(fresh_store, setting, store), after=lambda: holds_blob(store, size)),
     ], {("sluice", "openssl, cp"): {"wall": 0.8}, ("sluice", "restic"): {"wall": 0.35}})
 
 
