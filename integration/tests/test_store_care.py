@@ -125,7 +125,7 @@ def test_a_tree_that_lost_one_of_its_manifests_is_not_read_as_the_rest_of_it(slu
     sluice.ok("cp", tmp_path / "a", store.at("other") + "/")
     for words in (["cp", "-r", f"cas:{store.root}/", "all/"], ["ls", "-r", f"cas:{store.root}/"], ["cas", "du", store]):
         result = sluice(*words)
-        assert result.rc in (1, 4) and "is set aside as quarantine/manifest." in result.err, f"{words} {result}"
+        assert result.rc == 4 and "is set aside as quarantine/manifest." in result.err, f"{words} {result}"
     assert Path(sluice.work, "all/other@main/a").read_bytes() == b"one" and not Path(sluice.work, "all/t@main").exists()
     # As it is told: all of it copied in again, and the file removed.
     sluice.ok("cp", tmp_path / "a", tmp_path / "b", store.at("t") + "/")
@@ -192,10 +192,10 @@ def test_what_stands_for_a_manifest_is_led_out_without_a_loss(sluice, store, ori
     else:
         text = text.replace('"path":"0.bin"', '"path":"./0.bin"')
         manifest.with_name(f"main.{hashlib.sha256(text.encode()).hexdigest()}.json").write_text(text)
-    for words in (["gc", "--exclusive"], ["ls", "-l"]):
-        result = sluice("cas", *words, store)
-        if result.rc != 0:
-            assert "before anything is collected" in result.err, str(result)
+    results = [sluice("cas", *words, store) for words in (["gc", "--exclusive"], ["ls", "-l"])]
+    # What another program wrote names its blobs, and that is all that a collection asks.
+    refused = results[1:] if what == "of another program" else results
+    assert all(result.rc != 0 and "before anything is collected" in result.err for result in refused), str(results)
     assert len(store.blobs()) == 3
 
 
